@@ -1,0 +1,91 @@
+"""Text for readers and taggers, with every character mapped back to the source.
+
+The eligibility text itself is never changed. A `Clean` is derived from it where a stage needs one: white space folded,
+markdown escapes (`\\>=`) undone, HTML entities (`&gt;`) decoded, `<br>` taken as white space.
+"""
+
+from __future__ import annotations
+
+import html
+import html.entities
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# A single blank is left alone, so that most texts hold nothing to edit. The last ASCII group is markdown's escapable punctuation.
+_DIRTY = re.compile(
+    r"(?P<space>(?:[\s\u200b\ufeff]|<br\s*/?>){2,}|<br\s*/?>|[^\S ]|[\u200b\ufeff])"
+    r"|(?P<entity>&(?:[a-zA-Z]{2,8}|#\d{2,6}|#x[0-9a-fA-F]{2,5});)"
+    r"|\\(?P<escaped>[!-/:-@\[-`{-~≤≥])",
+    re.IGNORECASE,
+)
+
+
+_MISSPELT = {"&gte;": "≥", "&lte;": "≤"}  # html.unescape would read "&gte;" as ">e;"
+
+
+def _decode(entity: str) -> str:
+    if entity in _MISSPELT:
+        return _MISSPELT[entity]
+    known = entity[1] == "#" or entity[1:] in html.entities.html5
+    text = html.unescape(entity) if known else entity
+    return text if text.strip() else " "
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`source[source_start:source_end]` reads as `text[start:end]`."""
+
+    start: int
+    end: int
+    source_start: int
+    source_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """A clean text and the way back to the source. `edits` are in order; between two of them the texts agree."""
+
+    text: str
+    edits: tuple[Edit, ...]
+
+    def _edit(self, position: int) -> Edit:
+        return self.edits[bisect_right(self.edits, position, key=lambda edit: edit.start) - 1]
+
+    def source_span(self, start: int, end: int) -> tuple[int, int]:
+        """The half-open source span of the non-empty `text[start:end]`."""
+        if not 0 <= start < end <= len(self.text):
+            raise ValueError(f"[{start}, {end}) is no span of a text of {len(self.text)} characters")
+        first, last = self._edit(start), self._edit(end - 1)
+        source_start = first.source_start if start < first.end else first.source_end + start - first.end
+        source_end = last.source_end if end - 1 < last.end else last.source_end + end - last.end
+        return source_start, source_end
+
+
+def clean(source: str, spans: Sequence[tuple[int, int]] | None = None) -> Clean:
+    """The clean form of `source`, or of the given spans of it joined by one blank."""
+    parts: list[str] = []
+    edits: list[Edit] = []
+    length = 0
+
+    def put(text: str, start: int, end: int) -> None:
+        nonlocal length
+        parts.append(text)
+        edits.append(Edit(length, length + len(text), start, end))
+        length += len(text)
+
+    for start, end in spans if spans is not None else [(0, len(source))]:
+        put(" " if edits else "", start, start)
+        at = start
+        for found in _DIRTY.finditer(source, start, end):
+            parts.append(source[at : found.start()])
+            length += found.start() - at
+            text = found["escaped"] or " "
+            if found["entity"]:
+                text = _decode(found["entity"])
+            put(text, *found.span())
+            at = found.end()
+        parts.append(source[at:end])
+        length += end - at
+    return Clean("".join(parts), tuple(edits))
