@@ -12,8 +12,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-# A single blank is left alone, so that most texts hold nothing to edit. The last ASCII group is markdown's escapable punctuation.
+# A single blank is left alone, so that most texts hold nothing to edit. The last ASCII group is markdown's escapable
+# punctuation.
 _DIRTY = re.compile(
     r"(?P<space>(?:[\s\u200b\ufeff]|<br\s*/?>){2,}|<br\s*/?>|[^\S ]|[\u200b\ufeff])"
     r"|(?P<entity>&(?:[a-zA-Z]{2,8}|#\d{2,6}|#x[0-9a-fA-F]{2,5});)"
@@ -61,6 +63,26 @@ class Clean:
         source_start = first.source_start if start < first.end else first.source_end + start - first.end
         source_end = last.source_end if end - 1 < last.end else last.source_end + end - last.end
         return source_start, source_end
+
+    def clean_span(self, start: int, end: int) -> tuple[int, int]:
+        """The half-open span of `text` that reads as `source[start:end]`, with edits taken whole.
+
+        It is empty where `clean` was not given that part of the source.
+        """
+        if not 0 <= start < end:
+            raise ValueError(f"[{start}, {end}) is no span of the source")
+        return self._landing(start, edge=0), self._landing(end - 1, edge=1)
+
+    def _landing(self, position: int, edge: Literal[0, 1]) -> int:
+        """Where the start (`edge` 0) or the end (1) of a source character falls in `text`."""
+        index = bisect_right(self.edits, position, key=lambda edit: edit.source_start) - 1
+        if index < 0:
+            return 0
+        edit = self.edits[index]
+        if position < edit.source_end:
+            return edit.end if edge else edit.start
+        limit = self.edits[index + 1].start if index + 1 < len(self.edits) else len(self.text)
+        return min(edit.end + position + edge - edit.source_end, limit)
 
 
 def clean(source: str, spans: Sequence[tuple[int, int]] | None = None) -> Clean:
