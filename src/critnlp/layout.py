@@ -1,0 +1,305 @@
+"""The geometry of an eligibility text: rows, their bullets or numbers, and the blocks that wrapped rows make up.
+
+Nothing here knows what the words mean. A row ends at a line break, at `<br>`, at the `~` of a tilde-joined export, or, where an
+export lost its line breaks, at a long run of blanks. A block is a row together with the rows that were wrapped off it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]|<br\s*/?>|</?(?:p|li|ul|ol)>", re.IGNORECASE)
+# "approx. ~5 cm" is no separator: in a joined export the tilde stands right behind a word or between blanks.
+_TILDE = re.compile(rf"{_BREAK.pattern}|(?<![\s(])~|(?<=[.;:,)]) ?~", re.IGNORECASE)
+_BLANKS = re.compile(rf"{_BREAK.pattern}|(?<=\S)(?= {{6,}}\S)", re.IGNORECASE)
+
+_SYMBOL = r"[*•·●○▪◦‣⁃∙■□☐◆◇♦➢►▶▸→⇒✓✔⚫⦁※§°¿\uf0a7\uf0b7\uf0d8\uf02d\uf0fc]"
+_ROMAN = r"[ivx]{1,5}|[IVX]{1,5}"
+_MARKER = re.compile(
+    rf"""
+      \\?(?P<symbol>{_SYMBOL})(?!\*)(?=\s|(?P<glued>\S))
+    | \\?(?P<dash>[-–—−‐‑+])(?=\s|[A-Za-z≥≤<>("“'\[]) (?!->)
+    | (?P<o>o)(?=\s)
+    | [(\[](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]](?=\s|[^\W\d]|[≥≤<>])
+    | (?P<dotted>\d{{1,2}}(?:\.\d{{1,2}})+)(?:\\?[.)])?(?=\s)
+    | (?P<num>\d{{1,3}})(?P<num_end>\\?[.)\]:](?!\d)|[.)]-)(?=\s|[^\W\d]|[≥≤<>(])
+    | (?P<dashed>\d{{1,2}})\s?[-–](?=\s+[^\W\d]|[A-Z])
+    | (?P<code>(?:INC|EXC|IC|EC|I|E|In|Ex)[- ]?\d{{1,2}})\s?[.):](?=\s|[A-Z])
+    | (?P<roman>{_ROMAN})\\?(?P<roman_end>[.)])(?=\s|[A-Z])
+    | (?P<alpha>[A-Za-z])\\?(?P<alpha_end>[.)])(?=\s|[A-Z])
+    | (?P<circled>[①-⑳⑴-⒇])
+    | \#?(?P<bare>\d{{1,2}})(?=\s+[A-Z≥≤<>])
+    """,
+    re.VERBOSE,
+)
+_SPACE = re.compile(r"[\s\u200b\ufeff]+")
+_WORD = re.compile(r"[^\W_]")
+_FIRST_WORD = re.compile(r"\S+")
+
+_TAB = 4
+_WRAP_MAX = 130  # no export wraps wider; a longer row means that the text is not hard-wrapped
+_WRAP_MIN = 60
+# Words that no line ends with unless the sentence goes on in the next.
+_OPEN_END = re.compile(
+    r"(?:[,(/&+≥≤<>=]|\b(?:the|a|an|of|and|or|to|with|in|for|by|than|at|on|from|as|is|are|be|been|have|has|had|not|no"
+    r"|any|that|which|who|whose|must|will|should|if|their|this|these|prior|within|least|between|during|per|via))$",
+    re.IGNORECASE,
+)
+_OPEN_START = re.compile(r"[),;\]]|(?:and|or|of|with|to|in|for|by|than|at|on|from|as|which|that|who)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A bullet or number. `style` is equal for markers of one list; `ordinal` is 0 for a bullet."""
+
+    start: int
+    end: int
+    style: str
+    ordinal: int
+    sure: bool
+
+
+@dataclass(slots=True)
+class Block:
+    """A row without its bullet, and the rows wrapped off it. `indent` and `body_indent` are columns."""
+
+    start: int
+    end: int
+    indent: int
+    body_indent: int
+    markers: tuple[Marker, ...]
+    gap: bool
+    rows: int = 1
+    last_row: tuple[int, int, int] = field(default=(0, 0, 0))  # indent, start, end
+
+    @property
+    def style(self) -> str:
+        """The style of its marker, "" where it has none."""
+        return self.markers[-1].style if self.markers else ""
+
+    @property
+    def ordinal(self) -> int:
+        """The number of its marker, 0 where that is a bullet."""
+        return self.markers[-1].ordinal if self.markers else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    start: int
+    end: int
+    indent: int
+    gap: bool
+
+
+def blocks(text: str, headings: re.Pattern[str]) -> list[Block]:
+    """The blocks of `text` in order. Where `headings` matches inside a row, the row is broken before and behind the match."""
+    rows = [piece for row in _rows(text) for piece in _break_at_headings(text, row, headings)]
+    rows = [piece for row in rows for piece in _break_at_markers(text, row)]
+    return _unwrap(text, rows)
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _separator(text: str) -> re.Pattern[str]:
+    newlines = text.count("\n")
+    if "~" in text and newlines < text.count("~") // 2 and len(_TILDE.findall(text)) >= 2:
+        return _TILDE
+    if newlines <= 2 and len(_BLANKS.findall(text.strip())) >= 2:
+        return _BLANKS
+    return _BREAK
+
+
+def _rows(text: str) -> Iterator[_Row]:
+    at, gap = 0, False
+    for stop, after in [*((m.start(), m.end()) for m in _separator(text).finditer(text)), (len(text), len(text))]:
+        line = text[at:stop]
+        content = line.strip(" \t\xa0\u3000\u200b\ufeff\x0b\x0c\x1c\x1d\x1e\x1f\x85\r\n")
+        if content:
+            lead = len(line) - len(line.lstrip())
+            indent = lead if "\t" not in line[:lead] else len(line[:lead].expandtabs(_TAB))
+            start = at + line.index(content)
+            yield _Row(start, start + len(content), indent, gap)
+        gap = not content
+        at = after
+
+
+def _break_at_headings(text: str, row: _Row, headings: re.Pattern[str]) -> Iterator[_Row]:
+    """The row in pieces, so that every heading found in it stands alone."""
+    cuts = sorted({cut for m in headings.finditer(text, row.start, row.end) for cut in m.span()} - {row.start, row.end})
+    yield from _pieces(text, row, cuts)
+
+
+def _pieces(text: str, row: _Row, cuts: list[int]) -> Iterator[_Row]:
+    gap = row.gap
+    for start, end in zip([row.start, *cuts], [*cuts, row.end], strict=True):
+        piece = text[start:end]
+        if stripped := piece.strip():
+            start += len(piece) - len(piece.lstrip())
+            yield _Row(start, start + len(stripped), row.indent, gap)
+            gap = True  # a piece of a row is never wrapped off the piece before it
+
+
+def _break_at_markers(text: str, row: _Row) -> Iterator[_Row]:
+    """A row that begins with a bullet or number and goes on with the next ones ("- … - …", "1. … 2. …"), item by item."""
+    first = _MARKER.match(text, row.start, row.end)
+    cuts: list[int] = []
+    if first and row.end - row.start > 20:
+        if first["dash"] or first["symbol"]:
+            cuts = _bullets_within(text, first[0].lstrip("\\"), first.end(), row.end)
+        elif first["num"] and first["num_end"]:
+            mark = re.escape(first["num_end"])
+            at, expected = first.end(), int(first["num"]) + 1
+            while found := re.compile(rf"(?<=[\s.;,]){expected}{mark}(?=\s?[A-Za-z≥≤<>(])").search(text, at, row.end):
+                # "type 1 or 2. Foo" names a number; a list item begins behind a blank and holds some words
+                if re.search(r"\b(?:type|grade|stage|class|and|or|to|day|visit|phase|part|of|than)\s+$", text[at : found.start()]):
+                    break
+                cuts.append(found.start())
+                at, expected = found.end(), expected + 1
+    yield from _pieces(text, row, cuts)
+
+
+def _bullets_within(text: str, bullet: str, start: int, end: int) -> list[int]:
+    """Where the same bullet stands again between blanks. A dash between numbers or before a small word is no bullet."""
+    found = list(re.compile(rf"(?<=\s){re.escape(bullet)}(?=\s+\S)").finditer(text, start, end))
+    if bullet in "-–—−‐‑+":
+        follows = [text[m.end() : end].lstrip()[:1] for m in found]
+        capital = sum(f.isupper() for f in follows)
+        found = [
+            m
+            for m, f in zip(found, follows, strict=True)
+            if not (text[: m.start()].rstrip()[-1:].isdigit() and f.isdigit()) and (not f.islower() or capital * 2 < len(follows))
+        ]
+        if len(found) < 2 and not capital:
+            return []
+    return [m.start() for m in found]
+
+
+# --- markers ----------------------------------------------------------------------------------------------------------
+
+
+def _roman(numeral: str) -> int:
+    values = [{"i": 1, "v": 5, "x": 10}[letter] for letter in numeral.lower()]
+    return sum(-v if any(w > v for w in values[i + 1 :]) else v for i, v in enumerate(values))
+
+
+def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | None:
+    """The marker at `start`. `seen` holds the last ordinal of each style: a doubtful number must go on with its list."""
+    m = _MARKER.match(text, start, end)
+    if m is None:
+        return None
+    kind = m.lastgroup if m.lastgroup not in ("glued", "num_end", "roman_end", "alpha_end") else ""
+    sure = True
+    if m["symbol"] or m["dash"] or m["o"]:
+        bullet = m["symbol"] or m["dash"] or m["o"]
+        if m["glued"] and bullet in "*°§":
+            return None  # a footnote sign
+        return Marker(start, m.end(), bullet if not m["dash"] else "-", 0, sure)
+    if number := m["num_b"] or m["num"] or m["dashed"] or m["bare"]:
+        ordinal = int(number)
+        style = "(1)" if m["num_b"] else f"1{m['num_end'].lstrip(chr(92))}" if m["num"] else "1-" if m["dashed"] else "1"
+        sure = bool(m["num_b"] or m["num"])
+        if not sure and ordinal != 1 and seen.get(style) != ordinal - 1:
+            return None
+        if m["num"] and re.match(r"[.)]?\s(?:or|and|to|degree)\b", text[m.end() - 1 : m.end() + 10]):
+            return None  # "2. or 3. degree block"
+    elif m["dotted"]:
+        parts = [int(part) for part in m["dotted"].split(".")]
+        ordinal, style = parts[-1], "1" + ".1" * (len(parts) - 1)
+        closed = m.end() > m.end("dotted")
+        if not closed and parts[-1] != 1 and seen.get(style) != ordinal - 1:
+            return None
+        if not closed and not re.match(r"\s+[A-Z]", text[m.end() : end]):
+            return None  # "1.5 x ULN" at the start of a row
+    elif m["code"]:
+        ordinal, style = int(re.sub(r"\D", "", m["code"])), "I1"
+    elif m["circled"]:
+        ordinal, style = (ord(m["circled"]) - ord("①")) % 20 + 1, "①"
+    else:
+        letters = m["roman_b"] or m["roman"] or m["alpha_b"] or m["alpha"]
+        shape = "({})" if m["roman_b"] or m["alpha_b"] else "{}" + (m["roman_end"] or m["alpha_end"])
+        case = str.upper if letters.isupper() else str.lower
+        alpha = shape.format(case("a"))
+        if len(letters) == 1 and (not (m["roman_b"] or m["roman"]) or seen.get(alpha) == ord(letters.lower()) - 97):
+            ordinal, style = ord(letters.lower()) - 96, alpha
+        else:
+            ordinal, style = _roman(letters), shape.format(case("i"))
+        if ordinal != 1 and seen.get(style) != ordinal - 1 and (letters.isupper() or len(letters) == 1):
+            return None  # "E. coli", "C) and D)"
+    del kind
+    return Marker(start, m.end(), style, ordinal, sure)
+
+
+# --- blocks -----------------------------------------------------------------------------------------------------------
+
+
+def _wrap_width(rows: list[_Row]) -> int:
+    """The column at which the text is hard-wrapped, 0 where it is not."""
+    lengths = [row.indent + row.end - row.start for row in rows]
+    width = max(lengths, default=0)
+    full = sum(length > width - 14 for length in lengths)
+    return width if _WRAP_MIN <= width <= _WRAP_MAX and full >= max(2, len(rows) * 0.08) else 0
+
+
+def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
+    width = _wrap_width(rows)
+    starts = [text[row.start] for row in rows]
+    sentence_case = sum(c.islower() for c in starts) < 0.4 * len(rows)
+    made: list[Block] = []
+    seen: dict[str, int] = {}
+    for row in rows:
+        markers: list[Marker] = []
+        at = row.start
+        while len(markers) < 3 and (marker := _marker(text, at, row.end, seen)):
+            # Behind a number only a further number or letter can follow, and a dash only before a blank.
+            if markers and (markers[-1].ordinal and not marker.ordinal):
+                break
+            markers.append(marker)
+            space = _SPACE.match(text, marker.end, row.end)
+            at = space.end() if space else marker.end
+        if made and _belongs(text, made[-1], row, markers, width, sentence_case):
+            last = made[-1]
+            if last.start == last.end:
+                last.start = row.start
+            last.end = row.end
+            last.rows += 1
+            last.last_row = (row.indent, row.start, row.end)
+            continue
+        for marker in markers:
+            if marker.ordinal:
+                seen[marker.style] = marker.ordinal
+        block = Block(at, row.end, row.indent, row.indent + at - row.start, tuple(markers), row.gap)
+        block.last_row = (row.indent, row.start, row.end)
+        made.append(block)
+    return made
+
+
+def _belongs(
+    text: str, block: Block, row: _Row, markers: list[Marker], width: int, sentence_case: bool
+) -> bool:
+    """Whether `row` was wrapped off `block`."""
+    if block.start >= block.end:  # a bullet alone on its row
+        return not markers
+    indent, start, end = block.last_row
+    before, after = text[start:end], text[row.start : row.end]
+    first = _FIRST_WORD.match(after)
+    filled = bool(width) and first is not None and indent + len(before) + 1 + len(first[0]) > width
+    if markers:
+        # "… younger than / 18. Patients": a number that a wrap put at the start of a row, in the column of the text
+        return bool(
+            filled and not row.gap and row.indent == block.body_indent != block.indent
+            and markers[0].ordinal and (markers[0].ordinal != block.ordinal + 1) and markers[0].ordinal != 1
+        )
+    if row.gap or not _WORD.search(text, block.start, block.end):
+        return False
+    open_end = bool(_OPEN_END.search(before)) or before.count("(") > before.count(")")
+    goes_on = open_end or bool(_OPEN_START.match(after)) or (sentence_case and after[0].islower() and before[-1] not in ".:;")
+    if block.markers:
+        if row.indent >= min(block.body_indent, block.indent + 2) and row.indent > block.indent:
+            return before[-1] != ":" or filled
+        return goes_on and (filled or not before.endswith(":"))
+    if row.indent != indent:
+        return filled and goes_on and row.indent > indent
+    return filled or (goes_on and before[-1] != ":")
