@@ -18,7 +18,7 @@ PACKAGE = Path(critnlp.__file__).parent
 LAYERS = [
     "schema errors cleaning layout",
     "lexicon",
-    "sources annotations",
+    "sources annotations headings",
     "criteria quantities",
     "tagging",
     "relations",
