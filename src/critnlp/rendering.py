@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import get_args
 from urllib.parse import quote
@@ -170,7 +170,7 @@ def _lines(parsed: ParsedTrial, console: Console) -> Iterator[Text]:
     if counts := _label_counts([parsed]):
         legend = Text()
         for label, number in counts:
-            legend.append(label, _LOOKS[label][1]).append(f"\u00a0{number}  ", "dim")
+            legend.append(label, _LOOKS[label][1]).append(f":{number}  ", "dim")
         yield from _hang(Text(), legend, console)
 
     gutter = 2 + max((len(criterion.id) for criterion in parsed.criteria), default=0)
@@ -226,7 +226,7 @@ def _body(criterion: Criterion, eligibility: str) -> Text:
     tags += [f"modifies {_printable(criterion.modifies)}"] if criterion.modifies else []
     tags += [_COMPUTABLE[criterion.computable]] if criterion.computable in _COMPUTABLE else []
     for tag in tags:
-        body.append(" ").append(f"[{tag}]".replace(" ", "\u00a0"), "dim")
+        body.append(" ").append(f"[{tag}]", "dim")
     if criterion.describe and criterion.describe != criterion.clean_text:
         body.append(f"\n→ {_printable(criterion.describe)}", "dim")
     return body
@@ -272,20 +272,20 @@ class _Mark:
 
 def _enclose(text: str, marks: Iterable[_Mark]) -> str:
     """`text` escaped, with each mark around its characters; marks that cross are split so that all tags nest."""
-    ahead = sorted((mark for mark in marks if mark.start < min(mark.end, len(text))), key=lambda m: (m.start, -m.end))
-    ahead.reverse()
+    clipped = (replace(mark, end=min(mark.end, len(text))) for mark in marks)
+    ahead = deque(sorted((mark for mark in clipped if mark.start < mark.end), key=lambda mark: (mark.start, -mark.end)))
     out: list[str] = []
     inside: list[_Mark] = []
     at = 0
-    for bound in sorted({0, len(text)}.union(*((mark.start, min(mark.end, len(text))) for mark in ahead))):
+    for bound in sorted({len(text)}.union(*((mark.start, mark.end) for mark in ahead))):
         out.append(_escape(text[at:bound]))
         at = bound
-        ended = next((depth for depth, mark in enumerate(inside) if min(mark.end, len(text)) <= bound), len(inside))
+        ended = next((depth for depth, mark in enumerate(inside) if mark.end <= bound), len(inside))
         out += [mark.close for mark in reversed(inside[ended:])]
         inside[ended:] = [mark for mark in inside[ended:] if mark.end > bound]
         out += [mark.again for mark in inside[ended:]]
-        while ahead and ahead[-1].start == bound:
-            inside.append(ahead.pop())
+        while ahead and ahead[0].start == bound:
+            inside.append(ahead.popleft())
             out.append(inside[-1].open)
     return "".join(out)
 
@@ -368,7 +368,8 @@ def _filters(trials: Sequence[ParsedTrial], criteria: Sequence[Criterion]) -> st
 <label class="check"><input type="checkbox" name="names"> name the entities in the text</label>
 <p><output aria-live="polite"></output> <button type="reset">Show all</button></p></form>
 <p class="quiet keys">Click a criterion to see its place in the source text, and the other way round. Keys:
-<kbd>j</kbd> <kbd>k</kbd> next and previous criterion, <kbd>←</kbd> <kbd>→</kbd> its entities, <kbd>/</kbd> search.</p>
+<kbd>j</kbd> <kbd>k</kbd> next and previous criterion, <kbd>←</kbd> <kbd>→</kbd> its entities, <kbd>/</kbd> search.
+A ○ marks a criterion that is not yet a rule.</p>
 </details>"""
 
 
@@ -394,8 +395,8 @@ def _article(parsed: ParsedTrial, anchor: str) -> str:
     ]
     layers = f" ({', '.join(parsed.pipeline.layers)})" if parsed.pipeline.layers else ""
     tools = f"critnlp {parsed.critnlp_version} · {parsed.pipeline.name} {parsed.pipeline.version}{layers}"
-    return f"""<article id="{anchor}"><header><p class="nct">{_escape(_name(parsed))}</p>
-<h2>{_escape(trial.title or "Untitled trial")}</h2><ul class="facts">{facts}</ul>{_warnings(parsed, anchor)}</header>
+    return f"""<article id="{anchor}"><header>{f'<p class="nct">{_escape(_name(parsed))}</p>' if trial.title else ""}
+<h2>{_escape(trial.title or _name(parsed))}</h2><ul class="facts">{facts}</ul>{_warnings(parsed, anchor)}</header>
 <div class="panes"><div class="criteria">{tree or '<p class="quiet">No criteria were found in the text.</p>'}</div>
 <section class="source" aria-label="Source text">
 <h3>Source text <small>{_escape(" · ".join(filter(None, origin)))}</small></h3>
@@ -456,7 +457,7 @@ def _item(
     notes: dict[str, _EntityNote],
     warnings: Sequence[Warning],
 ) -> str:
-    """A criterion's list item, left open for its sub-items."""
+    """A criterion's list item, left open for its sub-items. Its rule is shown as what `describe` says of it."""
     cleaned = clean(eligibility, criterion.fragments)
     text = cleaned.text
     marks = [
@@ -482,7 +483,7 @@ def _item(
     if criterion.computable in _COMPUTABLE:
         tags.append(f'<span class="tag {criterion.computable}">{_COMPUTABLE[criterion.computable]}</span>')
     else:
-        tags.append('<span class="unparsed" title="not yet turned into a rule">○</span>')
+        tags.insert(0, '<span title="not yet turned into a rule">○</span>')
     says = criterion.describe if criterion.describe != criterion.clean_text else ""
     labels = " ".join(dict.fromkeys(entity.label for entity in criterion.entities))
     alerts = "".join(
@@ -494,7 +495,7 @@ def _item(
         f'<li class="row" id="{_escape(f"{anchor}-{criterion.id}")}" data-c="{_escape(criterion.id)}"'
         f' data-k="{criterion.kind}" data-g="{criterion.category}" data-l="{labels}"{" data-w" if warnings else ""}>'
         f'<div class="card"><a class="id" href="#{source}" title="Show in the source text">{_escape(criterion.id)}</a>'
-        f'<div><p class="text">{_enclose(text, marks)}</p> '
+        f'<div><p class="text">{_enclose(text, marks)}</p>&nbsp;'
         f'<p class="tags">{"".join(tags)}</p>'
         + (f'<p class="says">{_escape(says)}</p>' if says else "")
         + f"{alerts}</div></div>"
@@ -515,9 +516,11 @@ def _entity_notes(parsed: ParsedTrial) -> dict[str, _EntityNote]:
     related: dict[str, list[tuple[str, str]]] = {key: [] for key in entities}
     for relation in (relation for criterion in parsed.criteria for relation in criterion.relations):
         if relation.head in entities and relation.tail in entities:
-            name = relation.type.replace("_", " ")
-            related[relation.head].append((relation.tail, f"{name} → {_words(entities[relation.tail], parsed)}"))
-            related[relation.tail].append((relation.head, f"{_words(entities[relation.head], parsed)} → {name} this"))
+            name = relation.type.removeprefix("has_")
+            there = "abbreviates" if name == "abbreviates" else f"{name}:"
+            back = "abbreviated as" if name == "abbreviates" else f"{name} of"
+            related[relation.head].append((relation.tail, f"{there} {_words(entities[relation.tail], parsed)}"))
+            related[relation.tail].append((relation.head, f"{back} {_words(entities[relation.head], parsed)}"))
     notes = {}
     for key, entity in entities.items():
         lines = [entity.label.lower()]
@@ -538,30 +541,24 @@ def _words(entity: Entity, parsed: ParsedTrial) -> str:
 
 def _verbatim(parsed: ParsedTrial, anchor: str) -> str:
     """The eligibility text character for character, with its segments and, unseen until pointed at, its entities."""
-    kinds = {criterion.id: criterion.kind for criterion in parsed.criteria}
-    segments: Sequence[Segment] = parsed.segments or [
-        Segment(type="criterion", start=start, end=end, criterion=criterion.id)
-        for criterion in parsed.criteria
-        for start, end in criterion.fragments
-    ]
-    marks: list[_Mark] = []
+    marks = []
+    for segment in parsed.segments:
+        if segment.type in ("heading", "note", "marker"):
+            again = f'<span class="{segment.type}">'
+            marks.append(_Mark(segment.start, segment.end, again, again, "</span>"))
+    pieces = [(start, end, criterion) for criterion in parsed.criteria for start, end in criterion.fragments]
     linked: set[str] = set()
     at = 0
-    for segment in sorted(segments, key=lambda segment: segment.start):
-        start, at = max(segment.start, at), max(segment.end, at)  # links must not overlap, whatever the record says
-        if segment.type not in ("criterion", "lead_in") or segment.criterion not in kinds:
-            if segment.type != "blank":
-                again = f'<span class="{segment.type}">'
-                marks.append(_Mark(start, segment.end, again, again, "</span>"))
-            continue
-        name = _escape(segment.criterion or "")
+    for start, end, criterion in sorted(pieces, key=lambda piece: piece[0]):
         again = (
-            f'<a class="piece {kinds[segment.criterion or ""]}" draggable="false" data-c="{name}"'
-            f' href="#{quote(f"{anchor}-{segment.criterion}")}">'
+            f'<a class="piece {criterion.kind}" draggable="false" data-c="{_escape(criterion.id)}"'
+            f' href="#{quote(f"{anchor}-{criterion.id}")}">'
         )
-        first = again.replace("<a ", f'<a id="{_escape(f"{anchor}-source-{segment.criterion}")}" ', 1)
-        marks.append(_Mark(start, segment.end, again if name in linked else first, again, "</a>"))
-        linked.add(name)
+        first = again.replace("<a ", f'<a id="{_escape(f"{anchor}-source-{criterion.id}")}" ', 1)
+        # A link in a link would be torn apart, so extents are kept apart even where a record lets them overlap.
+        marks.append(_Mark(max(start, at), end, again if criterion.id in linked else first, again, "</a>"))
+        linked.add(criterion.id)
+        at = max(at, end)
     for criterion in parsed.criteria:
         for entity in criterion.entities:
             again = f'<i data-e="{_escape(entity.id)}">'
@@ -572,20 +569,21 @@ def _verbatim(parsed: ParsedTrial, anchor: str) -> str:
 def _label_style(label: Label) -> str:
     """The rules of one label: its hue, and no highlight while the filter asks for other labels."""
     saturation = "; --sat: 8%" if label == "QUALIFIER" else ""
+    others = f':root[data-only]:not([data-only=""], [data-only~="{label}"]) .text mark[data-l="{label}"]'
     return (
         f'mark[data-l="{label}"] {{ --hue: {_LOOKS[label][0]}{saturation} }}\n'
-        f':root[data-only]:not([data-only=""], [data-only~="{label}"]) .text mark[data-l="{label}"]'
-        " { background: none; border-color: transparent }\n"
+        f"{others} {{ background: none; border-color: transparent }}\n{others}::before {{ display: none }}\n"
     )
 
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ground: #f5f6f8; --ink: #1c2330; --quiet: #5b6575; --line: #dde1e8;
   --accent: #2456c4; --glow: #fff3c4; --glow-edge: #d9a400; --inclusion: #0b7a55; --exclusion: #b3382c;
-  --unspecified: #75681c; --alert: #8f4f00; --alert-ground: #fff5e5; --tint: 92%; --edge: 42%; --deep: 24%; }
+  --unspecified: #75681c; --alert: #8f4f00; --alert-ground: #fff5e5; --tint: 92%; --wash: 1; --edge: 42%; --deep: 24%; }
 @media (prefers-color-scheme: dark) { :root { --paper: #191d24; --ground: #101318; --ink: #e4e8ef; --quiet: #9aa5b5;
   --line: #2e3540; --accent: #8db4ff; --glow: #4a3d10; --glow-edge: #e0b83a; --inclusion: #52c99b; --exclusion: #ff8f80;
-  --unspecified: #d3c469; --alert: #ffbd66; --alert-ground: #33270f; --tint: 20%; --edge: 62%; --deep: 86%; } }
+  --unspecified: #d3c469; --alert: #ffbd66; --alert-ground: #33270f; --tint: 21%; --wash: .6;
+  --edge: 62%; --deep: 86%; } }
 * { box-sizing: border-box; }
 html { scroll-padding-top: 4rem; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
@@ -666,14 +664,13 @@ h3 { display: flex; align-items: baseline; flex-wrap: wrap; gap: .1rem .55rem; f
 .tags { font-size: .75rem; color: var(--quiet); }
 .tag { display: inline-block; line-height: 1.5; border: 1px solid var(--line); border-radius: 99px; padding: 0 .5rem;
   margin-left: .3rem; }
-.unparsed { margin-left: .35rem; }
 .cohort { border-style: dashed; color: var(--ink); }
 .tag .id { min-width: 0; font-size: inherit; line-height: inherit; }
 .full { color: var(--inclusion); } .partial, .none { color: var(--alert); }
 .aside { color: var(--quiet); font-style: italic; font-size: .9375rem; padding: .45rem .5rem; }
 
 mark { --hue: 0; --sat: 70%; --edge-colour: hsl(var(--hue) calc(var(--sat) * .8) var(--edge)); color: inherit;
-  background: hsl(var(--hue) var(--sat) var(--tint)); border-bottom: 2px solid var(--edge-colour);
+  background: hsl(var(--hue) calc(var(--sat) * var(--wash)) var(--tint)); border-bottom: 2px solid var(--edge-colour);
   border-radius: 3px 3px 0 0; padding: .05em .12em 0; -webkit-box-decoration-break: clone;
   box-decoration-break: clone; }
 mark[data-n="1"] { padding-bottom: 3px; }
@@ -721,7 +718,8 @@ article > footer { margin-top: 1rem; }
 @media print {
   :root { color-scheme: light; --paper: #fff; --ground: #fff; --ink: #000; --quiet: #444; --line: #bbb; --accent: #000;
     --glow: #fff; --glow-edge: transparent; --inclusion: #0b5c41; --exclusion: #8f2a20; --unspecified: #5b5014;
-    --alert: #7a4300; --alert-ground: #fff; --tint: 93%; --edge: 42%; --deep: 24%; }
+    --alert: #7a4300; --alert-ground: #fff; --tint: 93%; --wash: 1; --edge: 42%;
+    --deep: 24%; }
   body { font-size: 10pt; } .bar, .rail, #tip { display: none; }
   .page, .panes { display: block; padding: 0; } .panes { margin-top: 8pt; }
   article { border: 0; padding: 0; content-visibility: visible; } article + article { break-before: page; }
