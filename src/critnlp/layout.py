@@ -7,7 +7,8 @@ export lost its line breaks, at a long run of blanks. A block is a row together 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 _BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]|<br\s*/?>|</?(?:p|li|ul|ol)>", re.IGNORECASE)
@@ -15,12 +16,12 @@ _BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]|<br\s*/?>|</?(?:p|li|ul|ol)
 _TILDE = re.compile(rf"{_BREAK.pattern}|(?<![\s(])~|(?<=[.;:,)]) ?~", re.IGNORECASE)
 _BLANKS = re.compile(rf"{_BREAK.pattern}|(?<=\S)(?= {{6,}}\S)", re.IGNORECASE)
 
-_SYMBOL = r"[*•·●○▪◦‣⁃∙■□☐◆◇♦➢►▶▸→⇒✓✔⚫⦁※§°¿\uf0a7\uf0b7\uf0d8\uf02d\uf0fc]"
+_SYMBOL = r"[*•·・●○▪◦‣⁃∙■□☐◆◇♦➢►▶▸→⇒✓✔⚫⦁※§°¿\uf0a7\uf0b7\uf0d8\uf02d\uf0fc]"
 _ROMAN = r"[ivx]{1,5}|[IVX]{1,5}"
 _MARKER = re.compile(
     rf"""
       \\?(?P<symbol>{_SYMBOL})(?!\*)(?=\s|(?P<glued>\S))
-    | \\?(?P<dash>[-–—−‐‑+])(?=\s|[A-Za-z≥≤<>("“'\[]) (?!->)
+    | \\?(?P<dash>[-–—−‐‑]{1,3}|\+)(?=\s|[A-Za-z≥≤<>("“'\[]) (?!->)
     | (?P<o>o)(?=\s)
     | [(\[](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]](?=\s|[^\W\d]|[≥≤<>])
     | (?P<dotted>\d{{1,2}}(?:\.\d{{1,2}})+)(?:\\?[.)])?(?=\s)
@@ -34,6 +35,7 @@ _MARKER = re.compile(
     """,
     re.VERBOSE,
 )
+_NOISE = re.compile(r"[.:;,]\s+(?=\S)")  # "criteria:" cut off in an export leaves ". * First item"
 _SPACE = re.compile(r"[\s\u200b\ufeff]+")
 _WORD = re.compile(r"[^\W_]")
 _FIRST_WORD = re.compile(r"\S+")
@@ -58,7 +60,6 @@ class Marker:
     end: int
     style: str
     ordinal: int
-    sure: bool
 
 
 @dataclass(slots=True)
@@ -93,9 +94,9 @@ class _Row:
     gap: bool
 
 
-def blocks(text: str, headings: re.Pattern[str]) -> list[Block]:
-    """The blocks of `text` in order. Where `headings` matches inside a row, the row is broken before and behind the match."""
-    rows = [piece for row in _rows(text) for piece in _break_at_headings(text, row, headings)]
+def blocks(text: str, alone: Sequence[tuple[int, int]]) -> list[Block]:
+    """The blocks of `text` in order. Rows are broken before and behind the spans `alone`, which are in order."""
+    rows = list(_break_around(text, _rows(text), alone) if alone else _rows(text))
     rows = [piece for row in rows for piece in _break_at_markers(text, row)]
     return _unwrap(text, rows)
 
@@ -126,10 +127,12 @@ def _rows(text: str) -> Iterator[_Row]:
         at = after
 
 
-def _break_at_headings(text: str, row: _Row, headings: re.Pattern[str]) -> Iterator[_Row]:
-    """The row in pieces, so that every heading found in it stands alone."""
-    cuts = sorted({cut for m in headings.finditer(text, row.start, row.end) for cut in m.span()} - {row.start, row.end})
-    yield from _pieces(text, row, cuts)
+def _break_around(text: str, rows: Iterator[_Row], alone: Sequence[tuple[int, int]]) -> Iterator[_Row]:
+    """The rows in pieces, so that each of the spans stands in a row of its own."""
+    cuts = [cut for span in alone for cut in span]
+    for row in rows:
+        inside = cuts[bisect_right(cuts, row.start) : bisect_left(cuts, row.end)]
+        yield from _pieces(text, row, inside) if inside else (row,)
 
 
 def _pieces(text: str, row: _Row, cuts: list[int]) -> Iterator[_Row]:
@@ -158,7 +161,7 @@ def _break_at_markers(text: str, row: _Row) -> Iterator[_Row]:
                     break
                 cuts.append(found.start())
                 at, expected = found.end(), expected + 1
-    yield from _pieces(text, row, cuts)
+    yield from _pieces(text, row, cuts) if cuts else (row,)
 
 
 def _bullets_within(text: str, bullet: str, start: int, end: int) -> list[int]:
@@ -190,20 +193,15 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
     m = _MARKER.match(text, start, end)
     if m is None:
         return None
-    kind = m.lastgroup if m.lastgroup not in ("glued", "num_end", "roman_end", "alpha_end") else ""
-    sure = True
     if m["symbol"] or m["dash"] or m["o"]:
         bullet = m["symbol"] or m["dash"] or m["o"]
-        if m["glued"] and bullet in "*°§":
-            return None  # a footnote sign
-        return Marker(start, m.end(), bullet if not m["dash"] else "-", 0, sure)
+        return Marker(start, m.end(), "-" if m["dash"] else bullet + ("_" if m["glued"] else ""), 0)
     if number := m["num_b"] or m["num"] or m["dashed"] or m["bare"]:
         ordinal = int(number)
         style = "(1)" if m["num_b"] else f"1{m['num_end'].lstrip(chr(92))}" if m["num"] else "1-" if m["dashed"] else "1"
-        sure = bool(m["num_b"] or m["num"])
-        if not sure and ordinal != 1 and seen.get(style) != ordinal - 1:
+        if not (m["num_b"] or m["num"]) and ordinal != 1 and seen.get(style) != ordinal - 1:
             return None
-        if m["num"] and re.match(r"[.)]?\s(?:or|and|to|degree)\b", text[m.end() - 1 : m.end() + 10]):
+        if m["num"] and re.match(r"[.)]?\s(?:(?:or|and|to)\s\d|degree\b)", text[m.end() - 1 : m.end() + 10]):
             return None  # "2. or 3. degree block"
     elif m["dotted"]:
         parts = [int(part) for part in m["dotted"].split(".")]
@@ -226,10 +224,10 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
             ordinal, style = ord(letters.lower()) - 96, alpha
         else:
             ordinal, style = _roman(letters), shape.format(case("i"))
-        if ordinal != 1 and seen.get(style) != ordinal - 1 and (letters.isupper() or len(letters) == 1):
+        starts_item = letters.islower() and re.match(r"\s+[A-Z≥≤<>]", text[m.end() : end])
+        if ordinal != 1 and seen.get(style) != ordinal - 1 and len(letters) == 1 and not starts_item:
             return None  # "E. coli", "C) and D)"
-    del kind
-    return Marker(start, m.end(), style, ordinal, sure)
+    return Marker(start, m.end(), style, ordinal)
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -251,7 +249,8 @@ def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
     seen: dict[str, int] = {}
     for row in rows:
         markers: list[Marker] = []
-        at = row.start
+        noise = _NOISE.match(text, row.start, row.end)
+        at = noise.end() if noise else row.start
         while len(markers) < 3 and (marker := _marker(text, at, row.end, seen)):
             # Behind a number only a further number or letter can follow, and a dash only before a blank.
             if markers and (markers[-1].ordinal and not marker.ordinal):

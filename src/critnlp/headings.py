@@ -1,0 +1,402 @@
+"""What a line of an eligibility section is when it is no criterion: a heading or a note.
+
+A heading carries nothing but polarity, topic or cohort. Its words stand in the tables `headings`, `heading_words`, `cohorts`
+and `notes`; this module is the loop over them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, cast
+
+from critnlp import lexicon
+from critnlp.schema import Kind
+
+NoteRole = Literal["incomplete", "nothing", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A line that sets polarity, cohorts or topic for what follows; None leaves a property as it is.
+
+    `section` headings open a section ("Key inclusion criteria"), `polarity` headings only turn its polarity ("Excluded:").
+    """
+
+    rank: Literal["section", "polarity", "cohort", "topic"]
+    kind: Kind | None = None
+    cohorts: tuple[str, ...] | None = None
+    pdq: bool = False
+
+
+# --- tables as patterns -----------------------------------------------------------------------------------------------
+
+# How a heading goes on behind "inclusion criteria".
+_BEHIND = (
+    r"(?P<behind>(?:[\s:]*(?:for|from|into|of|in|at|during|prior to|before|after|specific|related|applicable|assessed|only|all"
+    r"|include|includes|including|are|is|to be|will be|as follows?|listed|must|step|phase|part|cohort|group|arm|stage"
+    r"|visit|run-in|screening|randomi[sz]ation|recipients?|donors?|controls?|patients?|healthy|[-–—/(,\[]).{0,100})?)"
+)
+
+
+@cache
+def _words(role: str) -> frozenset[str]:
+    return frozenset(w for row in lexicon.table("heading_words") if row["role"] == role for w in row["words"].split())
+
+
+@dataclass(frozen=True, slots=True)
+class _SectionPattern:
+    whole_line: re.Pattern[str]
+    kind: Kind | None
+    pdq: bool
+    bare: bool  # "Criteria:", which is a heading only where it stands alone
+
+
+@cache
+def _sections() -> tuple[_SectionPattern, ...]:
+    def make(row: lexicon.Row) -> _SectionPattern | None:
+        if row["role"] == "topic":
+            return None
+        pattern = rf"(?P<before>(?:[\w/&+'’.,()-]+ ){{0,7}}?)(?:{row['phrase']}){_BEHIND}\s*[:：.;,\-–—]*"
+        kind = cast("Kind | None", row["kind"] or None)
+        return _SectionPattern(re.compile(pattern), kind, row["role"] == "pdq", row["phrase"] == "criteria")
+
+    return tuple(pattern for pattern in lexicon.load("headings", make) if pattern)
+
+
+@cache
+def _topics() -> re.Pattern[str]:
+    phrases = "|".join(row["phrase"] for row in lexicon.table("headings") if row["role"] == "topic")
+    return re.compile(rf"(?:{phrases})(?: (?:and|or|/|&) (?:{phrases}))?(?: criteria| requirements| parameters)?")
+
+
+@dataclass(frozen=True, slots=True)
+class _CohortPatterns:
+    group: re.Pattern[str]
+    population: re.Pattern[str]
+    everyone: re.Pattern[str]
+    patients: re.Pattern[str]
+    prefix: re.Pattern[str]
+    suffix: re.Pattern[str]
+    label: re.Pattern[str]
+
+
+_NUMBER = r"(?:\d{1,2}[a-z]?(?:\.\d)?|[ivx]{1,4}[ab]?(?!\w)|[a-h]\d?(?![\w']))"
+
+
+@cache
+def _cohorts() -> _CohortPatterns:
+    rows = lexicon.table("cohorts")
+
+    def any_of(role: str) -> str:
+        return "|".join(row["pattern"] for row in rows if row["role"] == role)
+
+    def compiled(pattern: str) -> re.Pattern[str]:
+        return re.compile(pattern, re.IGNORECASE)
+
+    group = (
+        rf"(?:{any_of('group')})\s*#?{_NUMBER}"
+        rf"(?:(?:\s?(?:,|/|&|-|–|\band\b|\bor\b|\bto\b|\+)\s?)+(?:(?:{any_of('group')}) )?{_NUMBER})*"
+    )
+    return _CohortPatterns(
+        group=compiled(group),
+        population=compiled(any_of("population")),
+        everyone=compiled(any_of("everyone")),
+        patients=compiled(any_of("patients")),
+        prefix=compiled(
+            rf"(?:(?:for|in) )?(?:(?:patients|participants|subjects|those) (?:in|on|enrolled in|entering) )?(?P<name>{group})"
+            r"(?: \([^)]{1,40}\))?(?: (?:patients|participants|subjects))?(?: only)?\s*(?:[:–]|,|-(?=\s)|only\b)"
+        ),
+        suffix=compiled(
+            rf"[(\[](?:for |in |applies to |applicable to |only )?(?P<name>{group})"
+            r"(?P<only> (?:patients |participants |subjects )?only)?[)\]]"
+        ),
+        label=compiled(rf"(?P<name>{group})(?:\s*(?:[:–—(-]|\bonly\b).{{0,60}})?"),
+    )
+
+
+@cache
+def _notes() -> dict[NoteRole, tuple[re.Pattern[str], ...]]:
+    rows = lexicon.load("notes", lambda row: (cast(NoteRole, row["role"]), re.compile(row["pattern"], re.IGNORECASE)))
+    return {role: tuple(pattern for r, pattern in rows if r == role) for role in ("incomplete", "nothing", "note")}
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+PUNCTUATION = " \t.:：;,-–—•*#=_\"'“”‘’"
+_EMPHASIS = re.compile(
+    r"\*{2,}|_{2,}|(?<!\w)[*_](?=\w)|(?<=[\w:.])[*_](?!\w)|\\(?=[!-/:-@\[-`{-~])|</?(?:b|u|i|strong|em)>|<br\s*/?>", re.IGNORECASE
+)
+_COLON = (":", "：")
+
+
+def unmarked(raw: str) -> str:
+    """The line without emphasis and escapes, folded."""
+    if any(sign in raw for sign in "*_\\<"):
+        raw = _EMPHASIS.sub(" " if "<br" in raw.lower() else "", raw)
+    return " ".join(raw.split())
+
+
+def _all_filler(plain: str) -> bool:
+    filler = _words("filler")
+    for token in re.split(r"[\s,;/]+", plain):
+        word = token.strip("().:：;,\"'’“”[]*_-–—")
+        if word and word not in filler:
+            return False
+    return True
+
+
+# --- cohorts ----------------------------------------------------------------------------------------------------------
+
+_COHORT_FORE = re.compile(r"^(?:for|in|the|criteria for|specific to|applies to|applicable to) (?:the )?", re.IGNORECASE)
+_COHORT_AFT = re.compile(r"\s*(?:\([^)]*\)|\b(?:only|participants|patients|subjects|population))$", re.IGNORECASE)
+_POPULATIONS = re.compile(
+    r"\b(?:healthy|normal) (?:controls?|volunteers?)|\bcontrols?\b\W*:|\bdonors?\b|\bcaregivers?\b|\bcontrol group\b|\bparents?\b\W*:",
+    re.IGNORECASE,
+)
+
+
+def names_populations(text: str) -> bool:
+    """Whether the trial enrols people beside its patients (controls, donors, caregivers), so that "Patients:" is a cohort."""
+    return bool(_POPULATIONS.search(text))
+
+
+def cohort_names(phrase: str) -> tuple[str, ...]:
+    """The cohorts that a phrase names: "Cohorts A and B" is two, "Parts 1-3" and "Healthy controls" one each."""
+    name = re.sub(r"\s+only$", "", unmarked(phrase).strip(PUNCTUATION), flags=re.IGNORECASE)
+    numbered = re.fullmatch(rf"(?P<group>.*?[a-z])\s*(?P<numbers>#?{_NUMBER}(?:\W.*)?)", name, re.IGNORECASE)
+    if not numbered or re.search(r"\d\s?(?:-|–|\bto\b)\s?\d", name):
+        return (name,)
+    group = numbered["group"]
+    numbers = [part for part in re.split(r"\s*(?:,|/|&|\+|\band\b|\bor\b)\s*", numbered["numbers"]) if part]
+    if len(numbers) < 2 or not all(re.fullmatch(rf"(?:.* )?#?{_NUMBER}", n, re.IGNORECASE) for n in numbers):
+        return (name,)
+    singular = "Stratum" if group.lower() == "strata" else group[:-1] if group.endswith("s") else group
+    return tuple(f"{singular} {number.split()[-1].lstrip('#')}" for number in numbers)
+
+
+def as_cohorts(raw: str, *, others: bool) -> tuple[str, ...] | None:
+    """The cohorts that a whole line names, () for "All cohorts", None where it names none.
+
+    `others`: the trial enrols other populations too (see `names_populations`).
+    """
+    line = unmarked(raw)
+    phrase = _COHORT_FORE.sub("", line.strip(PUNCTUATION + ("" if "(" in line else ")") + "[]"))
+    if not phrase or len(phrase) > 90:
+        return None
+    patterns = _cohorts()
+    named = _COHORT_AFT.sub("", phrase)
+    if patterns.everyone.fullmatch(named) or patterns.everyone.fullmatch(phrase):
+        return ()
+    if label := patterns.label.fullmatch(phrase):
+        return cohort_names(label["name"])
+    if len(phrase) <= 70 and (patterns.population.fullmatch(phrase) or patterns.population.fullmatch(named)):
+        return (phrase,)
+    if others and patterns.patients.fullmatch(phrase):
+        return (phrase,)
+    return None
+
+
+def own_cohorts(text: str) -> tuple[str, ...]:
+    """The cohorts that a criterion names before or behind its requirement: "Cohort A only: …", "… (Part 2 only)"."""
+    patterns = _cohorts()
+    if m := patterns.prefix.match(unmarked(text[:160])):
+        return cohort_names(m["name"])
+    if "(" not in text and "[" not in text:
+        return ()
+    for m in patterns.suffix.finditer(text):
+        at_edge = m.start() == 0 or not re.search(r"[^\W_]", text[m.end() :])
+        # "(Group 1)" behind a disease is a state of the patient: pulmonary hypertension, group 1
+        if m["only"] or (at_edge and not re.match(r"(?:groups?|stages?|steps?|phases?)\b", m["name"], re.IGNORECASE)):
+            return cohort_names(m["name"])
+    return ()
+
+
+# --- headings ---------------------------------------------------------------------------------------------------------
+
+_SECTION_CUE = re.compile(r"inclusion|exclusion|inclusions|eligib|criteri|characteristics|prior[ /]concurrent|contraindic|inclusionary")
+_POLARITY_CUE = re.compile(r"inclu|exclu|eligib|criteri|must|require|allow|permit|qualif|particip|enrol|not|cannot|:\W*$")
+_EXCLUDES = re.compile(
+    r"\bexclu[ds]|\bineligible|\bnot\b.{0,20}\b(?:eligible|allowed|permitted|qualify|included|participate|have|enrol|enter|meet|be)"
+    r"|\b(?:may|must|can|will|should|do|does|shall)(?:not| not)\b|\bcannot\b|disqualif|\bprohibited\b|\bnone of\b"
+)
+_INCLUDES = re.compile(
+    r"\binclu(?:de|ded|sion)\b|\beligib|\bmust\b|\brequire|\bmeet|\bfulfil|\bsatisf|\benrol|\baccepted\b|\bqualif|\bparticipa"
+    r"|\bto enter\b"
+)
+_ANY = re.compile(r"\b(?:any|either|one or more|1 or more|at least (?:one|two|three|\d)|one of|[1-9] of)\b")
+_ALL = re.compile(r"\b(?:all|both|each)\b")
+# What makes a line that ends in ":" a requirement (a lead-in) and not a mere topic.
+_REQUIRES = re.compile(
+    r"\b(?:must|has|have|having|had|adequate|normal|acceptable|sufficient|following|followed|defined|within|history|evidence|any"
+    r"|one|either|all of|both|least|able|willing|confirmed|diagnosed|positive|negative|no|not|without|known|presence|receiv\w+"
+    r"|treated|use of|using|who|whose|with|if|criteria|meet\w*|includ\w+|such as|unless|except\w*|other than|are|is|be|been|should"
+    r"|will|may|can|male|males|female|females|men|women|uncontrolled|severe|active|significant|prior to|during|requir\w+|abnormal"
+    r"|impaired|days?|weeks?|months?|years?)\b|[≥≤<>=\d]|n't\b"
+)
+# In a heading "… for X", these X say when or how criteria are checked, and name no cohort.
+_NO_COHORT = re.compile(r"(?:screening|enrol|randomi|study|trial|entry|assessed|abbrev|main|key|must|prior|before|visit|baseline)")
+
+
+def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> Heading | None:
+    """The heading that a line is, or None. `marked`: it has a bullet; `kind`: the polarity of its section so far."""
+    if len(raw) > 240:
+        return None
+    line = unmarked(raw)
+    plain = line.lower()
+    bare = plain.strip(PUNCTUATION)
+    if not bare:
+        return None
+    colon = plain.endswith(_COLON)
+    section = _section(plain, line) if len(plain) <= 160 and _SECTION_CUE.search(plain) else None
+    if section and section.kind and (not marked or colon or len(bare.split()) <= 4):
+        return section
+    if _POLARITY_CUE.search(plain) and (polarity := _polarity(plain, kind)):
+        return polarity
+    if section and (not marked or colon):
+        return section
+    if len(bare) > 90:
+        return None
+    if (colon or not marked) and (cohorts := as_cohorts(raw, others=others)) is not None:
+        named = _cohorts().group.match(_COHORT_FORE.sub("", bare))
+        if colon or (named and len(bare) <= 60) or (cohorts == () and bare.count(" ") < 3):
+            return Heading("cohort", cohorts=cohorts)
+    if not marked:
+        if bare in _words("modifier"):
+            return Heading("topic")
+        emphasised = raw.lstrip().startswith(("**", "__")) or (line.isupper() and len(line) > 4)
+        if (colon or emphasised) and bare.count(" ") < 6 and (_topics().fullmatch(bare) or not _REQUIRES.search(bare)):
+            return Heading("topic")
+    return None
+
+
+def is_topic(raw: str) -> bool:
+    """Whether a bulleted line names a mere topic, as "1. Diagnosis" over bullets does."""
+    return bool(_topics().fullmatch(unmarked(raw).lower().strip(PUNCTUATION)))
+
+
+def _section(plain: str, line: str) -> Heading | None:
+    """ "Key inclusion criteria for Part B:" and its many relatives."""
+    colon = plain.endswith(_COLON)
+    for pattern in _sections():
+        m = pattern.whole_line.fullmatch(plain)
+        if not m:
+            continue
+        before, behind = m["before"].strip(" ,-–:("), m["behind"].strip()
+        if pattern.pdq:
+            return Heading("section", pattern.kind, (), pdq=True) if not before and len(plain) < 60 else None
+        rest = [w for w in re.split(r"[\s/&,]+|\band\b", before) if w and w not in _words("modifier")]
+        bare = " ".join(rest)
+        if pattern.bare and (rest or behind.strip(" :.")):
+            return None
+        if re.search(r"\b(?:is|are|was|were|not|meet\w*|who|if|no|per|see|other than|the following|must|have|has)\b", bare):
+            return None
+        if behind and not colon and (
+            len(plain.split()) > 14 or re.match(r"(?:are|is|include|including|must|will|of the|in the|were)\b", behind)
+        ):
+            return None
+        if not behind and not colon and len(rest) > 3 and not line.istitle() and not line.isupper():
+            return None
+        if re.search(r"[.;]\s+\w", plain):
+            return None
+        return Heading("section", pattern.kind, _section_cohorts(line, bare, behind))
+    return None
+
+
+def _section_cohorts(line: str, before: str, behind: str) -> tuple[str, ...]:
+    """The cohorts of "Donor inclusion criteria" or "Inclusion criteria for Part B"; () for everyone."""
+    scope = re.sub(r"^[\s:]*(?:for|from|into|of|in|at|specific to|related to|applicable to|[-–—/(,\[]+)\s*(?:the )?", "", behind)
+    for phrase in (scope, before):
+        if phrase and (found := as_cohorts(_as_written(line, phrase), others=True)):
+            return found
+    named = re.match(r"[\s:]*(?:for|-|–|—|\()", behind) and len(scope.split()) <= 8
+    if scope and named and not _all_filler(scope) and not _NO_COHORT.match(scope):
+        written = _as_written(line, scope).strip(PUNCTUATION)
+        return (written if written.count("(") == written.count(")") else written.strip("()"),)
+    return ()
+
+
+def _as_written(line: str, phrase: str) -> str:
+    """`phrase`, which is part of the line in lower case, as the line has it."""
+    at = line.lower().find(phrase)
+    return line[at : at + len(phrase)] if at >= 0 else phrase
+
+
+def _polarity(plain: str, section: Kind | None) -> Heading | None:
+    """ "You may be eligible if you:", "Patients with any of the following are excluded:": filler words and a polarity."""
+    if len(plain) > 220 or not _all_filler(plain):
+        return None
+    colon = plain.endswith(_COLON)
+    if not colon and not re.search(r"\b(?:following|below|criteri\w+|conditions?|if|any|when)\b|^(?:excluded|allowed|required)\W*$", plain):
+        return None
+    excludes, includes = _EXCLUDES.search(plain), _INCLUDES.search(plain)
+    alternative, joint = _ANY.search(plain), _ALL.search(plain)
+    if not excludes and not includes:
+        if not colon or (alternative and section != "exclusion") or (joint and section == "exclusion"):
+            return None  # logic without polarity: a lead-in
+        return Heading("topic") if not alternative and not joint else None
+    kind: Kind = "exclusion" if excludes else "inclusion"
+    if kind == "inclusion" and alternative and not re.search(r"\bonly if\b|\ball\b", plain):
+        return None  # an alternative: a lead-in
+    if re.match(r"(?:allowed|permitted|recommended)\b", plain):
+        return Heading("polarity", section or kind)
+    return Heading("polarity", kind)
+
+
+# Headings inside a row: "… consent. Exclusion Criteria: pregnant women". Behind "see", "the" or "other" they are references.
+_INLINE_CORE = re.compile(
+    r"(?:Non-)?(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s? (?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*\s?[:：][*_]*"
+    r"|(?:DISEASE|PATIENT|DONOR) CHARACTERISTICS\s?:|PRIOR[ /]CONCURRENT THERAPY\s?:"
+    r"|--\s?(?:Disease|Patient|Donor) Characteristics\s?--|--\s?Prior[ /]Concurrent Therapy\s?--"
+)
+_INLINE_BEFORE = re.compile(
+    r"(?:(?:^|(?<=[\s.;,:)*_~>]))(?:[*_]*(?:Key|Main|Major|General|Additional|Specific|KEY|MAIN|GENERAL|MAJOR|Principal|Primary"
+    r"|Patient|Subject|Donor|Control) )?[*_]*)$"
+)
+_REFERENCE = re.compile(r"(?:\b(?:the|see|other|any|in|per|all|and|or|of|to|following|above|these|meet|meets|for|specific)|[/\"“'(])\s*$", re.IGNORECASE)
+
+
+def inline_headings(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of the section headings that may stand inside a row."""
+    for m in _INLINE_CORE.finditer(text):
+        before = _INLINE_BEFORE.search(text, max(0, m.start() - 24), m.start())
+        if not before:
+            continue
+        line = text[max(0, before.start() - 30) : before.start()].rpartition("\n")[2]
+        lower = m[0].lstrip("*_")[0].islower()
+        if (lower or _REFERENCE.search(line)) and line.strip():
+            continue
+        yield before.start(), m.end()
+
+
+_LEADING = re.compile(
+    r"[*_]*(?:[\w/&+'’-]+ ){0,5}?(?:inclusions?|exclusions?|eligibility|excluded|required)(?: criteri(?:a|on))?"
+    r"(?: (?:for|of|in|specific to|-) [^.:;\n]{1,60})?(?: \([^()\n]{1,40}\))?[*_]*\s?[:：][*_]*(?=\s*\S)",
+    re.IGNORECASE,
+)
+
+
+def leading_heading(raw: str, *, kind: Kind | None, others: bool) -> tuple[Heading, int] | None:
+    """The section heading at the start of a line that goes on behind it, and where it ends."""
+    m = _LEADING.match(raw) if ":" in raw[:140] or "：" in raw[:140] else None
+    if not m or m.end() >= len(raw):
+        return None
+    heading = read_heading(m[0], marked=False, kind=kind, others=others)
+    return (heading, m.end()) if heading and heading.rank in ("section", "polarity") and heading.kind else None
+
+
+# --- notes ------------------------------------------------------------------------------------------------------------
+
+_INCOMPLETE_CUE = re.compile(r"criteri|protocol|contact|information|details|website|following|restrictions|list|call|e-?mail", re.IGNORECASE)
+
+
+def note_role(raw: str) -> NoteRole | None:
+    """What a line says that requires nothing of a patient, or None."""
+    patterns = _notes()
+    if len(raw) <= 120 and any(p.search(raw) for p in patterns["nothing"]):
+        return "nothing"
+    if len(raw) <= 600 and _INCOMPLETE_CUE.search(raw) and any(p.search(raw) for p in patterns["incomplete"]):
+        return "incomplete"
+    return "note" if any(p.match(raw) for p in patterns["note"]) else None
