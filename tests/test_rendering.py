@@ -392,6 +392,14 @@ def test_the_innermost_entity_gives_the_colour() -> None:
     assert re.search(rf"{re.escape(codes[0])}ANC .*{re.escape(codes[1])}>= 1\.5", line)
 
 
+def test_only_what_is_not_the_criterion_is_dim() -> None:
+    lines = shown(small(), 80, colour=True).splitlines()
+    assert (
+        "\x1b[2mI1    \x1b[0mOne of\x1b[2m ⋯ \x1b[0mwithin 28 days \x1b[2m[disease]\x1b[0m \x1b[2m[Cohort A]\x1b[0m"
+        in lines
+    )
+
+
 @pytest.mark.parametrize("width", [5, 12, 40, 80])
 def test_hostile_text_cannot_steer_the_terminal(width: int) -> None:
     trial = parsed(HOSTILE, [criterion("I1", (0, len(HOSTILE)), cohorts=(HOSTILE,))], title=HOSTILE)

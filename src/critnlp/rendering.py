@@ -165,7 +165,7 @@ def _printable(text: str) -> str:
 
 def _lines(parsed: ParsedTrial, console: Console) -> Iterator[Text]:
     sections = _sections(parsed)
-    yield from _hang(Text(_name(parsed), "bold"), Text(_printable(parsed.trial.title or "")), console)
+    yield from _hang(Text(_printable(_name(parsed)), "bold"), Text(_printable(parsed.trial.title or "")), console)
     yield from _hang(Text(), Text(_printable(" · ".join(_facts(parsed))), "dim"), console)
     if counts := _label_counts([parsed]):
         legend = Text()
@@ -220,7 +220,7 @@ def _body(criterion: Criterion, eligibility: str) -> Text:
     pieces = body.divide(_joins(criterion, cleaned))
     for piece in pieces:
         piece.rstrip()
-    body = Text(_JOIN, "dim").join(pieces)
+    body = Text.assemble((_JOIN, "dim")).join(pieces)
     tags = [criterion.category.replace("_", " ")] if criterion.category != "other" else []
     tags += [_printable(cohort) for cohort in criterion.cohorts]
     tags += [f"modifies {_printable(criterion.modifies)}"] if criterion.modifies else []
