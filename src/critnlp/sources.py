@@ -38,7 +38,7 @@ from critnlp.errors import SourceError
 from critnlp.schema import Quantity, Sex, Trial
 
 MAX_TEXT = 1_000_000  # characters of one eligibility text; the registry itself allows 20,000
-MAX_RECORD = 32 * 2**20  # bytes of a JSON or CSV line, or of one study in XML
+MAX_RECORD = 32 * 2**20  # bytes of a JSON or CSV line, or of one study in XML; a CSV field ends at csv's own 131,072
 MAX_DOCUMENT = 128 * 2**20  # bytes of a JSON document that is loaded whole (a search page), or of a UTF-16 file
 SUFFIXES = (".txt", ".json", ".jsonl", ".ndjson", ".xml", ".csv", ".tsv")  # what is picked up in a folder
 
@@ -295,12 +295,14 @@ class _Lines:
 
 
 def _read_json(stream: io.BufferedReader, name: str, mark: int, *, hinted: bool) -> Iterator[Result]:
-    line = stream.readline(MAX_DOCUMENT + 1)
+    """Line by line, or as one document; `hinted` is that its suffix says lines, which a lone brace can deny."""
+    line = stream.readline((MAX_RECORD if hinted else MAX_DOCUMENT) + 1)
     more = bool(stream.peek(1))
     first = line.strip()
     stream = _joined(line, stream)
     whole = first.startswith(b"{") and first.endswith(b"}")
-    if not (hinted and first not in (b"{", b"[")) and not (whole and more):
+    by_line = (hinted and first not in (b"{", b"[")) or (whole and more)
+    if not by_line:
         yield from _records(_decode(_read_whole(stream, name, "a JSON document", MAX_DOCUMENT), name, mark), name)
         return
     lines = _Lines(stream, name, mark)
