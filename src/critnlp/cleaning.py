@@ -35,6 +35,11 @@ def _decode(entity: str) -> str:
     return text if text.strip() else " "
 
 
+def _may_be_dirty(text: str) -> bool:
+    """A cheap question before a costly pattern: most criteria hold nothing to edit. Any odd white space is not printable."""
+    return not text.isprintable() or "  " in text or "\\" in text or "&" in text or ("<" in text and "<br" in text.lower())
+
+
 @dataclass(frozen=True, slots=True)
 class Edit:
     """`source[source_start:source_end]` reads as `text[start:end]`."""
@@ -100,7 +105,7 @@ def clean(source: str, spans: Sequence[tuple[int, int]] | None = None) -> Clean:
     for start, end in spans if spans is not None else [(0, len(source))]:
         put(" " if edits else "", start, start)
         at = start
-        for found in _DIRTY.finditer(source, start, end):
+        for found in _DIRTY.finditer(source, start, end) if _may_be_dirty(source[start:end]) else ():
             parts.append(source[at : found.start()])
             length += found.start() - at
             text = found["escaped"] or " "

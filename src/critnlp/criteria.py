@@ -99,10 +99,9 @@ class _Tree:
     incomplete: list[Span] = field(default_factory=list)
 
 
-# A line that announces items below it.
-_ANNOUNCES = re.compile(
-    r"(?::|：|:-|\bfollowing|\bdefined (?:as|by)|\bone of|\bany of|\ball of|\bincluding|\bsuch as|\bthe following \w+)\W*$", re.IGNORECASE
-)
+# How a line ends that announces items below it; the other one may end with any word.
+_ANNOUNCES = (":", "：", "following", "defined as", "defined by", "one of", "any of", "all of", "including", "such as", "either")
+_ANNOUNCES_NOUN = re.compile(r"following \w+$")
 _WORD = re.compile(r"[^\W_]")
 _CONNECTIVE = re.compile(r"\W*(?:or|and|and/or|either|plus)\W*", re.IGNORECASE)
 # A note about patients relaxes a criterion and is kept as one; other notes explain.
@@ -131,6 +130,7 @@ class _Grower:
         self.outer: tuple[str, ...] = ()  # cohorts named above a section heading: "Part A" over "Inclusion Criteria"
         self.after_cohort = False
         self.open: list[Item] = []
+        self.items_since = 0  # items since the last heading
 
     def run(self) -> _Tree:
         self.tree.sections.append(self.section)
@@ -175,6 +175,7 @@ class _Grower:
         else:
             item = self._attach(block, None)
             item.note = role == "note"
+            self.items_since += 1
             self.tree.items.append(item)
 
     def _turn(self, heading: Heading, span: Span) -> None:
@@ -188,8 +189,10 @@ class _Grower:
             case "section":
                 if self.after_cohort:
                     self.outer = section.cohorts
-                self.base = heading.kind
-                self.section = Section(heading.kind, heading.cohorts or self.outer, heading.pdq, span)
+                # "Study-wide eligibility:" right below "Key exclusion criteria:" only narrows it
+                kind = heading.kind or (self.base if self.tree.sections[-1].heading and not self.items_since else None)
+                self.base = kind
+                self.section = Section(kind, heading.cohorts or self.outer, heading.pdq, span)
             case "polarity":
                 if self.base is None and not section.pdq:
                     self.base = heading.kind
@@ -201,6 +204,7 @@ class _Grower:
             case "topic":
                 self.section = Section(section.kind if section.pdq else self.base, section.cohorts, section.pdq)
         self.after_cohort = heading.rank == "cohort"
+        self.items_since = 0
         self.tree.sections.append(self.section)
 
     def _deeper(self, i: int) -> bool:
@@ -217,7 +221,8 @@ class _Grower:
             self.open.pop()
         parent = self.open[-1] if self.open else None
         item = Item(block.start, block.end, self.section, parent, block.indent, block.style, block.ordinal, block.gap, heading)
-        item.announces = heading is not None or bool(_ANNOUNCES.search(self.text, max(block.start, block.end - 40), block.end))
+        ending = self.text[max(block.start, block.end - 40) : block.end].rstrip(" -–—.*_").lower()
+        item.announces = heading is not None or ending.endswith(_ANNOUNCES) or bool(_ANNOUNCES_NOUN.search(ending))
         if parent:
             parent.children.append(item)
         self.open.append(item)
@@ -270,6 +275,8 @@ _INLINE = re.compile(
     r"(?<![\w.\-])(?P<open>[(\[])?(?:(?P<num>\d{1,2})|(?P<roman>[ivx]{1,4}(?=[)\]]))|(?P<alpha>[a-zA-Z]))[)\]](?=\s|[^\W\d]|[≥≤<>])"
     r"|(?<=[:;,.] )(?P<dot>\d{1,2})\.(?=\s+[A-Z])"
 )
+_BULLETED = re.compile(r"[:;]\s+(?P<bullet>[-–*•●])\s+[^\W\d].*?\s(?P=bullet)\s+[^\W\d]", re.DOTALL)
+_FIRST_OF_LIST = ("1)", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ")
 _ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
 # Words of the parent behind its last item.
 _TAIL = re.compile(
@@ -329,7 +336,10 @@ class _InlineList(NamedTuple):
 
 def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
     """The list that stands inside a sentence ("a) …, b) …"): words before it, its items, the parent's words behind it."""
-    if text.find(")", start, end) < 0 and text.find("]", start, end) < 0 and not re.search(r"[:;,.] 2\.\s", text[start:end]):
+    sentence = text[start:end]
+    if bullets := _BULLETED.search(sentence):
+        return _bulleted_list(text, start, end, start + bullets.start("bullet"), bullets["bullet"])
+    if not any(sign in sentence for sign in _FIRST_OF_LIST):
         return None
     hits = [m for m in _INLINE.finditer(text, start, end) if m["open"] or m["dot"] or not _closes_bracket(text, start, m)]
     for i, first in enumerate(hits[:-1]):
@@ -346,6 +356,15 @@ def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
             last, tails = _cut_tail(text, items)
             return _InlineList(_trim(text, start, first.start()), [*items[:-1], last], tails)
     return None
+
+
+def _bulleted_list(text: str, start: int, end: int, first: int, bullet: str) -> _InlineList | None:
+    """ "… including: - heart failure - stroke": bullets that an export left in the row."""
+    places = [first, *(m.start() for m in re.finditer(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])", text[: end]) if m.start() > first)]
+    items = [_Listed((a, a + 1), _trim(text, a + 1, b)) for a, b in pairwise([*places, end])]
+    if len(items) < 2 or not all(_is_item(text[a:b]) for _, (a, b) in items):
+        return None
+    return _InlineList(_trim(text, start, first), items, [])
 
 
 def _is_item(body: str) -> bool:
@@ -491,10 +510,12 @@ def _prose_sections(text: str, items: Sequence[Item]) -> set[Section]:
 
 # --- polarity, cohorts, ids -------------------------------------------------------------------------------------------
 
-_MODIFIES = re.compile(
-    r"\W*(?:note\b|n\.\s?b\.|exceptions?\b|however\b)|.{0,160}?(?:\b(?:this|the above|above|previous) criteri(?:on|a)\b(?! (?:is|are) met)"
-    r"|\bneed not meet\b|\bexempt(?:ed)? from\b|\b(?:is|are) an exception\b)",
-    re.IGNORECASE | re.DOTALL,
+# Only words that point at another criterion; whether "X are allowed" relaxes one is a question for a person.
+_MODIFIES_FIRST = re.compile(r"\W*(?:note\b|n\.\s?b\.|exceptions?\b|however\b)", re.IGNORECASE)
+_MODIFIES_INSIDE = re.compile(
+    r"\W*(?:patients?|subjects?|participants?|individuals|those|women|men)\b[^.]*"
+    r"\b(?:need not meet|(?:is|are) (?:an exception|exempt|exempted) (?:to|from)) (?:this|the above|above|the previous|that|these)\b",
+    re.IGNORECASE,
 )
 
 
@@ -556,7 +577,7 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
     previous: dict[Kind, str] = {}
     for item in items:
         own, readable = text[item.start : item.end], clean(text, item.spans).text
-        modifies = item.note or _MODIFIES.match(own)
+        modifies = item.note or _MODIFIES_FIRST.match(own) or (" meet " in own or "exe" in own or "exce" in own) and _MODIFIES_INSIDE.match(own)
         rows.append(
             {
                 "id": item.id,

@@ -59,7 +59,7 @@ def _sections() -> tuple[_SectionPattern, ...]:
     def make(row: lexicon.Row) -> _SectionPattern | None:
         if row["role"] == "topic":
             return None
-        pattern = rf"(?P<before>(?:[\w/&+'’.,()-]+ ){{0,7}}?)(?:{row['phrase']}){_BEHIND}\s*[:：.;,\-–—]*"
+        pattern = rf"(?P<before>(?:[\w/&+'’.,:()-]+ ){{0,7}}?)(?:{row['phrase']}){_BEHIND}\s*[:：.;,\-–—]*"
         kind = cast("Kind | None", row["kind"] or None)
         return _SectionPattern(re.compile(pattern), kind, row["role"] == "pdq", row["phrase"] == "criteria")
 
@@ -106,7 +106,7 @@ def _cohorts() -> _CohortPatterns:
         everyone=compiled(any_of("everyone")),
         patients=compiled(any_of("patients")),
         prefix=compiled(
-            rf"(?:(?:for|in) )?(?:(?:patients|participants|subjects|those) (?:in|on|enrolled in|entering) )?(?P<name>{group})"
+            rf"(?:(?:for|in) )?(?:(?:patients|participants|subjects|those) (?:in|on|enrolled in|entering) )?(?P<name>(?>{group}))"
             r"(?: \([^)]{1,40}\))?(?: (?:patients|participants|subjects))?(?: only)?\s*(?:[:–]|,|-(?=\s)|only\b)"
         ),
         suffix=compiled(
@@ -130,6 +130,7 @@ _EMPHASIS = re.compile(
     r"\*{2,}|_{2,}|(?<!\w)[*_](?=\w)|(?<=[\w:.])[*_](?!\w)|\\(?=[!-/:-@\[-`{-~])|</?(?:b|u|i|strong|em)>|<br\s*/?>", re.IGNORECASE
 )
 _COLON = (":", "：")
+_BRACKETED = "().:：;,\"'’“”[]*_-–—"
 
 
 def unmarked(raw: str) -> str:
@@ -141,11 +142,17 @@ def unmarked(raw: str) -> str:
 
 def _all_filler(plain: str) -> bool:
     filler = _words("filler")
-    for token in re.split(r"[\s,;/]+", plain):
-        word = token.strip("().:：;,\"'’“”[]*_-–—")
-        if word and word not in filler:
+    for token in plain.split():
+        if token not in filler and not all(
+            not word or word in filler for word in (part.strip(_BRACKETED) for part in re.split("[,;/]", token))
+        ):
             return False
     return True
+
+
+def _has(text: str, cues: tuple[str, ...]) -> bool:
+    """Whether one of the cues is part of the text: a cheap question before a costly pattern."""
+    return any(cue in text for cue in cues)
 
 
 # --- cohorts ----------------------------------------------------------------------------------------------------------
@@ -216,8 +223,8 @@ def own_cohorts(text: str) -> tuple[str, ...]:
 
 # --- headings ---------------------------------------------------------------------------------------------------------
 
-_SECTION_CUE = re.compile(r"inclusion|exclusion|inclusions|eligib|criteri|characteristics|prior[ /]concurrent|contraindic|inclusionary")
-_POLARITY_CUE = re.compile(r"inclu|exclu|eligib|criteri|must|require|allow|permit|qualif|particip|enrol|not|cannot|:\W*$")
+_SECTION_CUES = ("clusion", "eligib", "criteri", "characteristics", "concurrent", "contraindic")
+_LEADING_CUES = ("clusion", "eligib", "excluded", "required")
 _EXCLUDES = re.compile(
     r"\bexclu[ds]|\bineligible|\bnot\b.{0,20}\b(?:eligible|allowed|permitted|qualify|included|participate|have|enrol|enter|meet|be)"
     r"|\b(?:may|must|can|will|should|do|does|shall)(?:not| not)\b|\bcannot\b|disqualif|\bprohibited\b|\bnone of\b"
@@ -240,32 +247,42 @@ _REQUIRES = re.compile(
 _NO_COHORT = re.compile(r"(?:screening|enrol|randomi|study|trial|entry|assessed|abbrev|main|key|must|prior|before|visit|baseline)")
 
 
+# "Part E" with a bullet and nothing else. "Group 2" and "Stage 1" may be states of the disease.
+_BARE_LABEL = re.compile(rf"(?:[a-z-]+ )?(?:cohorts?|arms?|parts?|phases?|sub-?stud(?:y|ies)|modules?) {_NUMBER}(?:(?:, and |, | and | & |/){_NUMBER})*(?: only)?", re.IGNORECASE)
+
+
 def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> Heading | None:
     """The heading that a line is, or None. `marked`: it has a bullet; `kind`: the polarity of its section so far."""
     if len(raw) > 240:
         return None
     line = unmarked(raw)
+    if "_" in line:
+        line = line.replace("_", " ")  # "Inclusion_Criteria"
     plain = line.lower()
     bare = plain.strip(PUNCTUATION)
     if not bare:
         return None
     colon = plain.endswith(_COLON)
-    section = _section(plain, line) if len(plain) <= 160 and _SECTION_CUE.search(plain) else None
+    section = _section(plain, line) if len(plain) <= 160 and _has(plain, _SECTION_CUES) else None
     if section and section.kind and (not marked or colon or len(bare.split()) <= 4):
         return section
-    if _POLARITY_CUE.search(plain) and (polarity := _polarity(plain, kind)):
+    if polarity := _polarity(plain, kind):
         return polarity
     if section and (not marked or colon):
         return section
     if len(bare) > 90:
         return None
-    if (colon or not marked) and (cohorts := as_cohorts(raw, others=others)) is not None:
+    if marked and not colon and _BARE_LABEL.fullmatch(bare) and (cohorts := as_cohorts(raw, others=others)):
+        return Heading("cohort", cohorts=cohorts)
+    if (colon or (not marked and len(bare) <= 60)) and (cohorts := as_cohorts(raw, others=others)) is not None:
         named = _cohorts().group.match(_COHORT_FORE.sub("", bare))
-        if colon or (named and len(bare) <= 60) or (cohorts == () and bare.count(" ") < 3):
+        if colon or named or (cohorts == () and bare.count(" ") < 3):
             return Heading("cohort", cohorts=cohorts)
     if not marked:
         if bare in _words("modifier"):
             return Heading("topic")
+        if colon and (own := re.match(r"(?:in)?eligible\b", bare)) and bare.count(" ") < 4:
+            return Heading("polarity", "exclusion" if own[0].startswith("in") else "inclusion")
         emphasised = raw.lstrip().startswith(("**", "__")) or (line.isupper() and len(line) > 4)
         if (colon or emphasised) and bare.count(" ") < 6 and (_topics().fullmatch(bare) or not _REQUIRES.search(bare)):
             return Heading("topic")
@@ -309,7 +326,7 @@ def _section_cohorts(line: str, before: str, behind: str) -> tuple[str, ...]:
     """The cohorts of "Donor inclusion criteria" or "Inclusion criteria for Part B"; () for everyone."""
     scope = re.sub(r"^[\s:]*(?:for|from|into|of|in|at|specific to|related to|applicable to|[-–—/(,\[]+)\s*(?:the )?", "", behind)
     for phrase in (scope, before):
-        if phrase and (found := as_cohorts(_as_written(line, phrase), others=True)):
+        if phrase and (found := as_cohorts(_as_written(line, phrase), others=True)) is not None:
             return found
     named = re.match(r"[\s:]*(?:for|-|–|—|\()", behind) and len(scope.split()) <= 8
     if scope and named and not _all_filler(scope) and not _NO_COHORT.match(scope):
@@ -347,20 +364,35 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
 
 # Headings inside a row: "… consent. Exclusion Criteria: pregnant women". Behind "see", "the" or "other" they are references.
 _INLINE_CORE = re.compile(
-    r"(?:Non-)?(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s? (?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*\s?[:：][*_]*"
+    r"(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s?\s+(?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*\s?(?:[:：][*_]*|\.(?=\s+(?:1[.)]|[*•-])\s))"
     r"|(?:DISEASE|PATIENT|DONOR) CHARACTERISTICS\s?:|PRIOR[ /]CONCURRENT THERAPY\s?:"
     r"|--\s?(?:Disease|Patient|Donor) Characteristics\s?--|--\s?Prior[ /]Concurrent Therapy\s?--"
 )
+_INLINE_CUES = (("clusion", 2), ("CLUSION", 2), *((w, 0) for w in ("DISEASE C", "PATIENT C", "DONOR C", "PRIOR", "--")))
 _INLINE_BEFORE = re.compile(
     r"(?:(?:^|(?<=[\s.;,:)*_~>]))(?:[*_]*(?:Key|Main|Major|General|Additional|Specific|KEY|MAIN|GENERAL|MAJOR|Principal|Primary"
-    r"|Patient|Subject|Donor|Control) )?[*_]*)$"
+    r"|Patient|Subject|Donor|Control) |Non-)?[*_]*)$"
 )
-_REFERENCE = re.compile(r"(?:\b(?:the|see|other|any|in|per|all|and|or|of|to|following|above|these|meet|meets|for|specific)|[/\"“'(])\s*$", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"(?:\b(?:the|see|other|any|in|per|all|clusion and|clusion or|of|to|following|above|these|meet|meets|for|specific)|[/\"“'(])\s*$",
+    re.IGNORECASE,
+)
+
+
+def _places(text: str, cue: str, back: int) -> Iterator[int]:
+    """Where the cue stands, less `back` characters; searching for a literal is many times faster than for a pattern."""
+    at = text.find(cue)
+    while at >= 0:
+        yield max(0, at - back)
+        at = text.find(cue, at + len(cue))
 
 
 def inline_headings(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of the section headings that may stand inside a row."""
-    for m in _INLINE_CORE.finditer(text):
+    """Spans of the section headings that may stand inside a row, in text order."""
+    for at in sorted(at for cue, back in _INLINE_CUES for at in _places(text, cue, back)):
+        m = _INLINE_CORE.match(text, at)
+        if not m:
+            continue
         before = _INLINE_BEFORE.search(text, max(0, m.start() - 24), m.start())
         if not before:
             continue
@@ -380,7 +412,8 @@ _LEADING = re.compile(
 
 def leading_heading(raw: str, *, kind: Kind | None, others: bool) -> tuple[Heading, int] | None:
     """The section heading at the start of a line that goes on behind it, and where it ends."""
-    m = _LEADING.match(raw) if ":" in raw[:140] or "：" in raw[:140] else None
+    start = raw[:140].lower()
+    m = _LEADING.match(raw) if _has(start, _COLON) and _has(start, _LEADING_CUES) else None
     if not m or m.end() >= len(raw):
         return None
     heading = read_heading(m[0], marked=False, kind=kind, others=others)
@@ -389,14 +422,14 @@ def leading_heading(raw: str, *, kind: Kind | None, others: bool) -> tuple[Headi
 
 # --- notes ------------------------------------------------------------------------------------------------------------
 
-_INCOMPLETE_CUE = re.compile(r"criteri|protocol|contact|information|details|website|following|restrictions|list|call|e-?mail", re.IGNORECASE)
+_INCOMPLETE_CUES = ("apply", "applied", "protocol", "contact", "information", "details", "list", "exist", "visit", "call", "mail", "criteria are")
 
 
 def note_role(raw: str) -> NoteRole | None:
     """What a line says that requires nothing of a patient, or None."""
     patterns = _notes()
-    if len(raw) <= 120 and any(p.search(raw) for p in patterns["nothing"]):
+    if len(raw) <= 80 and any(p.match(raw) for p in patterns["nothing"]):
         return "nothing"
-    if len(raw) <= 600 and _INCOMPLETE_CUE.search(raw) and any(p.search(raw) for p in patterns["incomplete"]):
+    if len(raw) <= 600 and _has(raw.lower(), _INCOMPLETE_CUES) and any(p.search(raw) for p in patterns["incomplete"]):
         return "incomplete"
     return "note" if any(p.match(raw) for p in patterns["note"]) else None

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 _BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]|<br\s*/?>|</?(?:p|li|ul|ol)>", re.IGNORECASE)
+_NEWLINE = re.compile("\n")  # all that most texts have, and many times faster
 # "approx. ~5 cm" is no separator: in a joined export the tilde stands right behind a word or between blanks.
 _TILDE = re.compile(rf"{_BREAK.pattern}|(?<![\s(])~|(?<=[.;:,)]) ?~", re.IGNORECASE)
 _BLANKS = re.compile(rf"{_BREAK.pattern}|(?<=\S)(?= {{6,}}\S)", re.IGNORECASE)
@@ -21,9 +23,10 @@ _ROMAN = r"[ivx]{1,5}|[IVX]{1,5}"
 _MARKER = re.compile(
     rf"""
       \\?(?P<symbol>{_SYMBOL})(?!\*)(?=\s|(?P<glued>\S))
-    | \\?(?P<dash>[-–—−‐‑]{1,3}|\+)(?=\s|[A-Za-z≥≤<>("“'\[]) (?!->)
+    | \\?(?P<dash>[-–—−‐‑]{{1,3}}|\+)(?=\s|[A-Za-z≥≤<>("“'\[])
+    | (?P<stars>\*{{2,3}})(?=\s)
     | (?P<o>o)(?=\s)
-    | [(\[](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]](?=\s|[^\W\d]|[≥≤<>])
+    | [(\[（](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]）](?=\s|[^\W\d]|[≥≤<>])
     | (?P<dotted>\d{{1,2}}(?:\.\d{{1,2}})+)(?:\\?[.)])?(?=\s)
     | (?P<num>\d{{1,3}})(?P<num_end>\\?[.)\]:](?!\d)|[.)]-)(?=\s|[^\W\d]|[≥≤<>(])
     | (?P<dashed>\d{{1,2}})\s?[-–](?=\s+[^\W\d]|[A-Z])
@@ -37,6 +40,8 @@ _MARKER = re.compile(
 )
 _NOISE = re.compile(r"[.:;,]\s+(?=\S)")  # "criteria:" cut off in an export leaves ". * First item"
 _SPACE = re.compile(r"[\s\u200b\ufeff]+")
+_SPACE_OR_NONE = re.compile(r"[\s\u200b\ufeff]*")
+_NAMES_NUMBER = re.compile(r"\b(?:type|grade|stage|class|and|or|to|day|visit|phase|part|of|than)\s+$")
 _WORD = re.compile(r"[^\W_]")
 _FIRST_WORD = re.compile(r"\S+")
 
@@ -72,7 +77,7 @@ class Block:
     body_indent: int
     markers: tuple[Marker, ...]
     gap: bool
-    rows: int = 1
+    alone: bool = False
     last_row: tuple[int, int, int] = field(default=(0, 0, 0))  # indent, start, end
 
     @property
@@ -92,13 +97,13 @@ class _Row:
     end: int
     indent: int
     gap: bool
+    alone: bool = False
 
 
 def blocks(text: str, alone: Sequence[tuple[int, int]]) -> list[Block]:
     """The blocks of `text` in order. Rows are broken before and behind the spans `alone`, which are in order."""
     rows = list(_break_around(text, _rows(text), alone) if alone else _rows(text))
-    rows = [piece for row in rows for piece in _break_at_markers(text, row)]
-    return _unwrap(text, rows)
+    return [piece for block in _unwrap(text, rows) for piece in _split_listed(text, block)]
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -110,7 +115,8 @@ def _separator(text: str) -> re.Pattern[str]:
         return _TILDE
     if newlines <= 2 and len(_BLANKS.findall(text.strip())) >= 2:
         return _BLANKS
-    return _BREAK
+    plain = "<" not in text and not any(sign in text for sign in "\r\v\f\x85\u2028\u2029")
+    return _NEWLINE if plain else _BREAK
 
 
 def _rows(text: str) -> Iterator[_Row]:
@@ -130,9 +136,11 @@ def _rows(text: str) -> Iterator[_Row]:
 def _break_around(text: str, rows: Iterator[_Row], alone: Sequence[tuple[int, int]]) -> Iterator[_Row]:
     """The rows in pieces, so that each of the spans stands in a row of its own."""
     cuts = [cut for span in alone for cut in span]
+    heads = {(start + len(text[start:end]) - len(text[start:end].lstrip()), end) for start, end in alone}
     for row in rows:
         inside = cuts[bisect_right(cuts, row.start) : bisect_left(cuts, row.end)]
-        yield from _pieces(text, row, inside) if inside else (row,)
+        for piece in _pieces(text, row, inside) if inside else (row,):
+            yield replace(piece, alone=True) if (piece.start, piece.end) in heads else piece
 
 
 def _pieces(text: str, row: _Row, cuts: list[int]) -> Iterator[_Row]:
@@ -145,28 +153,51 @@ def _pieces(text: str, row: _Row, cuts: list[int]) -> Iterator[_Row]:
             gap = True  # a piece of a row is never wrapped off the piece before it
 
 
-def _break_at_markers(text: str, row: _Row) -> Iterator[_Row]:
-    """A row that begins with a bullet or number and goes on with the next ones ("- … - …", "1. … 2. …"), item by item."""
-    first = _MARKER.match(text, row.start, row.end)
+def _split_listed(text: str, block: Block) -> Iterator[Block]:
+    """A block that begins with a bullet or number and goes on with the next ones ("- … - …", "1. … 2. …"), item by item."""
+    first = block.markers[-1] if block.markers else None
     cuts: list[int] = []
-    if first and row.end - row.start > 20:
-        if first["dash"] or first["symbol"]:
-            cuts = _bullets_within(text, first[0].lstrip("\\"), first.end(), row.end)
-        elif first["num"] and first["num_end"]:
-            mark = re.escape(first["num_end"])
-            at, expected = first.end(), int(first["num"]) + 1
-            while found := re.compile(rf"(?<=[\s.;,]){expected}{mark}(?=\s?[A-Za-z≥≤<>(])").search(text, at, row.end):
-                # "type 1 or 2. Foo" names a number; a list item begins behind a blank and holds some words
-                if re.search(r"\b(?:type|grade|stage|class|and|or|to|day|visit|phase|part|of|than)\s+$", text[at : found.start()]):
-                    break
-                cuts.append(found.start())
-                at, expected = found.end(), expected + 1
-    yield from _pieces(text, row, cuts) if cuts else (row,)
+    if first and block.end - block.start > 20:
+        sign = text[first.start : first.end].lstrip("\\")
+        if not first.ordinal and not sign.isalpha():
+            cuts = _bullets_within(text, sign, block.start, block.end)
+        elif first.style in ("1.", "1)"):
+            cuts = list(_numbers_within(text, first, block.start, block.end))
+    if not cuts:
+        yield block
+        return
+    yield replace(block, end=_stripped_end(text, block.start, cuts[0]))
+    for cut, stop in pairwise([*cuts, block.end]):
+        marker = _marker(text, cut, stop, {})
+        start = _SPACE_OR_NONE.match(text, marker.end if marker else cut, stop)
+        yield replace(
+            block, start=start.end() if start else cut, end=_stripped_end(text, cut, stop),
+            markers=(marker,) if marker else (), gap=True,
+        )
+
+
+def _stripped_end(text: str, start: int, end: int) -> int:
+    return start + len(text[start:end].rstrip())
+
+
+def _numbers_within(text: str, first: Marker, start: int, end: int) -> Iterator[int]:
+    """Where the numbers stand that go on from `first`. "Type 1 or 2. Foo" names a number and begins no item."""
+    sign, expected = first.style[1], first.ordinal + 1
+    while f"{expected}{sign}" in text[start:end]:
+        found = re.compile(rf"(?<=[\s.;,]){expected}\\?{re.escape(sign)}(?=\s?[A-Za-z≥≤<>(])").search(text, start, end)
+        if not found or _NAMES_NUMBER.search(text, max(start, found.start() - 12), found.start()):
+            return
+        yield found.start()
+        start, expected = found.end(), expected + 1
 
 
 def _bullets_within(text: str, bullet: str, start: int, end: int) -> list[int]:
     """Where the same bullet stands again between blanks. A dash between numbers or before a small word is no bullet."""
+    if f" {bullet} " not in text[start:end]:
+        return []
     found = list(re.compile(rf"(?<=\s){re.escape(bullet)}(?=\s+\S)").finditer(text, start, end))
+    if not found:
+        return []
     if bullet in "-–—−‐‑+":
         follows = [text[m.end() : end].lstrip()[:1] for m in found]
         capital = sum(f.isupper() for f in follows)
@@ -193,8 +224,7 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
     m = _MARKER.match(text, start, end)
     if m is None:
         return None
-    if m["symbol"] or m["dash"] or m["o"]:
-        bullet = m["symbol"] or m["dash"] or m["o"]
+    if bullet := m["symbol"] or m["stars"] or m["dash"] or m["o"]:
         return Marker(start, m.end(), "-" if m["dash"] else bullet + ("_" if m["glued"] else ""), 0)
     if number := m["num_b"] or m["num"] or m["dashed"] or m["bare"]:
         ordinal = int(number)
@@ -243,8 +273,8 @@ def _wrap_width(rows: list[_Row]) -> int:
 
 def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
     width = _wrap_width(rows)
-    starts = [text[row.start] for row in rows]
-    sentence_case = sum(c.islower() for c in starts) < 0.4 * len(rows)
+    starts = [text[row.start] for row in rows if row.gap]
+    sentence_case = sum(c.islower() for c in starts) <= 0.4 * len(starts)
     made: list[Block] = []
     seen: dict[str, int] = {}
     for row in rows:
@@ -258,18 +288,19 @@ def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
             markers.append(marker)
             space = _SPACE.match(text, marker.end, row.end)
             at = space.end() if space else marker.end
+        if noise := _NOISE.match(text, at, row.end):
+            at = noise.end()
         if made and _belongs(text, made[-1], row, markers, width, sentence_case):
             last = made[-1]
             if last.start == last.end:
                 last.start = row.start
             last.end = row.end
-            last.rows += 1
             last.last_row = (row.indent, row.start, row.end)
             continue
         for marker in markers:
             if marker.ordinal:
                 seen[marker.style] = marker.ordinal
-        block = Block(at, row.end, row.indent, row.indent + at - row.start, tuple(markers), row.gap)
+        block = Block(at, row.end, row.indent, row.indent + at - row.start, tuple(markers), row.gap, row.alone)
         block.last_row = (row.indent, row.start, row.end)
         made.append(block)
     return made
@@ -291,13 +322,15 @@ def _belongs(
             filled and not row.gap and row.indent == block.body_indent != block.indent
             and markers[0].ordinal and (markers[0].ordinal != block.ordinal + 1) and markers[0].ordinal != 1
         )
-    if row.gap or not _WORD.search(text, block.start, block.end):
+    if row.gap or row.alone or block.alone or not _WORD.search(text, block.start, block.end):
         return False
     open_end = bool(_OPEN_END.search(before)) or before.count("(") > before.count(")")
     goes_on = open_end or bool(_OPEN_START.match(after)) or (sentence_case and after[0].islower() and before[-1] not in ".:;")
     if block.markers:
         if row.indent >= min(block.body_indent, block.indent + 2) and row.indent > block.indent:
             return before[-1] != ":" or filled
+        if filled and row.indent == indent and (after[0].islower() or before[-1] not in ".;:"):
+            return True
         return goes_on and (filled or not before.endswith(":"))
     if row.indent != indent:
         return filled and goes_on and row.indent > indent
