@@ -48,13 +48,15 @@ _FIRST_WORD = re.compile(r"\S+")
 _TAB = 4
 _WRAP_MAX = 130  # no export wraps wider; a longer row means that the text is not hard-wrapped
 _WRAP_MIN = 60
+_LEGACY = 100  # the registry's old XML is wrapped below this column and indented
 # Words that no line ends with unless the sentence goes on in the next.
 _OPEN_END = re.compile(
-    r"(?:[,(/&+≥≤<>=]|\b(?:the|a|an|of|and|or|to|with|in|for|by|than|at|on|from|as|is|are|be|been|have|has|had|not|no"
+    r"(?:[(/&+≥≤<>=]|\b(?:the|a|an|of|to|with|in|for|by|than|at|on|from|as|is|are|be|been|have|has|had|not|no"
     r"|any|that|which|who|whose|must|will|should|if|their|this|these|prior|within|least|between|during|per|via))$",
     re.IGNORECASE,
 )
-_OPEN_START = re.compile(r"[),;\]]|(?:and|or|of|with|to|in|for|by|than|at|on|from|as|which|that|who)\b")
+_OPEN_START = re.compile(r"[),;\]]")
+_OPEN_WORD = re.compile(r"(?:and|or|of|with|to|in|for|by|than|at|on|from|as|which|that|who)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,17 +265,31 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
 # --- blocks -----------------------------------------------------------------------------------------------------------
 
 
-def _wrap_width(rows: list[_Row]) -> int:
-    """The column at which the text is hard-wrapped, 0 where it is not."""
-    lengths = [row.indent + row.end - row.start for row in rows]
-    width = max(lengths, default=0)
-    full = sum(length > width - 14 for length in lengths)
-    return width if _WRAP_MIN <= width <= _WRAP_MAX and full >= max(2, len(rows) * 0.08) else 0
+def _wrap_width(text: str, rows: list[_Row]) -> int:
+    """The column at which the text is hard-wrapped, 0 where it is not.
+
+    A row was wrapped where the first word of the next would not have fitted. In a wrapped text that holds for most rows that are
+    followed at once by a row without a bullet; in a list of short lines it holds for the longest at most.
+    """
+    width = max((row.indent + row.end - row.start for row in rows), default=0)
+    if not _WRAP_MIN <= width <= _WRAP_MAX:
+        return 0
+    pairs = filled = 0
+    for row, below in pairwise(rows):
+        if not below.gap and not _MARKER.match(text, below.start, below.end):
+            pairs += 1
+            filled += _filled(text, row, below, width)
+    return width if filled >= 3 and filled * 2 >= pairs or filled and width - 10 <= _LEGACY and rows[-1].indent >= 6 else 0
+
+
+def _filled(text: str, row: _Row, below: _Row, width: int) -> bool:
+    first = _FIRST_WORD.match(text, below.start, below.end)
+    return first is not None and row.indent + row.end - row.start + 1 + first.end() - first.start() > width
 
 
 def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
-    width = _wrap_width(rows)
-    starts = [text[row.start] for row in rows if row.gap]
+    width = _wrap_width(text, rows)
+    starts = [text[row.start] for row in rows if not width or row.gap]
     sentence_case = sum(c.islower() for c in starts) <= 0.4 * len(starts)
     made: list[Block] = []
     seen: dict[str, int] = {}
@@ -324,8 +340,11 @@ def _belongs(
         )
     if row.gap or row.alone or block.alone or not _WORD.search(text, block.start, block.end):
         return False
-    open_end = bool(_OPEN_END.search(before)) or before.count("(") > before.count(")")
-    goes_on = open_end or bool(_OPEN_START.match(after)) or (sentence_case and after[0].islower() and before[-1] not in ".:;")
+    open_end = bool(_OPEN_END.search(before)) or (before.count("(") > before.count(")") and not after[0].isupper())
+    lower = sentence_case and after[0].islower()
+    goes_on = open_end or bool(_OPEN_START.match(after))
+    if width:
+        goes_on = goes_on or before[-1] == "," or bool(_OPEN_WORD.match(after)) or (lower and before[-1] not in ".:;")
     if block.markers:
         if row.indent >= min(block.body_indent, block.indent + 2) and row.indent > block.indent:
             return before[-1] != ":" or filled
