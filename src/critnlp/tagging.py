@@ -36,7 +36,7 @@ NAMES = frozenset(
 )
 # Of two labels for the same words, the one that stands first here.
 _PRECEDENCE = (
-    *("TEMPORAL", "STAGING", "THRESHOLD", "SCALE", "BIOMARKER", "LAB", "CONDITION", "DRUG", "PROCEDURE", "DEVICE"),
+    *("STAGING", "THRESHOLD", "TEMPORAL", "SCALE", "BIOMARKER", "LAB", "CONDITION", "DRUG", "PROCEDURE", "DEVICE"),
     *("REPRODUCTIVE", "DEMOGRAPHIC", "OBSERVATION", "RESULT", "EXCEPTION", "NEGATION", "QUALIFIER"),
 )
 _RANK = {label: rank for rank, label in enumerate(_PRECEDENCE)}
@@ -176,11 +176,11 @@ _BEGIN = r"(?:(?<!\w)(?<!\d[.,])|(?=[<>≤≥⩽⩾≦≧=]))"
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """A row of the pattern table; `needs` are groups of plain words, of each of which the text must hold one."""
+    """A row of the pattern table; `needs` names groups of plain words; a text must hold one word of each."""
 
     label: schema.Label
     regex: re.Pattern[str]
-    needs: tuple[tuple[str, ...], ...]
+    needs: tuple[int, ...] = ()
 
 
 class Patterns:
@@ -191,6 +191,7 @@ class Patterns:
         self._free: list[_Pattern] = []
         self._words: list[_Pattern] = []
         self._behind: dict[str, _Pattern] = {}
+        groups: dict[str, int] = {}  # many rows need the same words, so that each group is looked for once
         sources: dict[str, str] = {}
         for row in rows:
             try:
@@ -203,12 +204,13 @@ class Patterns:
                 regex = re.compile(source if whole else f"{_BEGIN}(?:{source})", flags)
             except (re.error, KeyError) as error:
                 raise ModelError(f"patterns.csv: {row['pattern'][:60]!r} cannot be compiled: {error}") from None
-            needs = tuple(tuple(group.strip().split("|")) for group in row["needs"].split("&&") if group)
+            needs = tuple(groups.setdefault(group.strip(), len(groups)) for group in row["needs"].split("&&") if group)
             pattern = _Pattern(label_of(row), regex, needs)
             if row["behind"]:
                 self._behind[row["behind"]] = pattern
             else:
                 (self._words if row["match"] == "word" else self._free).append(pattern)
+        self._groups = [tuple(group.split("|")) for group in groups]
         self.parts = {name: re.compile(sources[name], re.IGNORECASE) for name in _USED_PARTS}
         # Words come back by the thousand, so that each is read once.
         self._label_of_word = lru_cache(maxsize=100_000)(self._read_word)
@@ -218,11 +220,10 @@ class Patterns:
 
     def find(self, text: str) -> Iterator[Mention]:
         """Every match of every pattern that stands on its own."""
-        lower = text.lower()
-        if any(mark.isdigit() for mark in text):
-            lower += " digit"
+        lower = text.lower() + " digit" if _DIGIT.search(text) else text.lower()
+        holds = [any(word in lower for word in group) for group in self._groups]
         for pattern in self._free:
-            if all(any(word in lower for word in group) for group in pattern.needs):
+            if all(holds[need] for need in pattern.needs):
                 for found in pattern.regex.finditer(text):
                     if mention := _trimmed(pattern.label, text, *found.span()):
                         yield mention
@@ -240,6 +241,7 @@ class Patterns:
 
 
 _USED_PARTS = ("allergy", "method", "site")
+_DIGIT = re.compile(r"\d")
 _LONG_WORD = re.compile(r"(?<![\w-])[^\W\d_]{6,}(?!\w)")
 
 
@@ -298,9 +300,8 @@ def with_brackets(text: str, mentions: Sequence[Mention], method: re.Pattern[str
     return grown
 
 
-def allergies(text: str, mentions: Sequence[Mention], allergy: re.Pattern[str]) -> Iterator[Mention]:
-    """A CONDITION over each "hypersensitivity to X"; for the further members of a list it is discontinuous."""
-    drugs = [mention for mention in mentions if mention.label == "DRUG"]
+def allergies(text: str, drugs: Sequence[Mention], allergy: re.Pattern[str]) -> Iterator[Mention]:
+    """A CONDITION over each "hypersensitivity to X", and X; for the further members of a list it is discontinuous."""
     for cue in allergy.finditer(text):
         at, gap = cue.end(), _FILLER
         for drug in drugs:
@@ -311,6 +312,7 @@ def allergies(text: str, mentions: Sequence[Mention], allergy: re.Pattern[str]) 
             first = gap is _FILLER
             fragments = ((cue.start(), drug.end),) if first else (cue.span(), (drug.start, drug.end))
             yield Mention.of("CONDITION", fragments, "rules")
+            yield drug
             at, gap = drug.end, _AND
 
 
@@ -375,15 +377,16 @@ class CriterionTagger:
         """The mentions in the clean text of one criterion, in text order."""
         patterns = self._patterns
         rules = list(patterns.find(text))
-        names = settle([*self._terms.find(text), *(rule for rule in rules if rule.label in NAMES)])
+        candidates = [*self._terms.find(text), *(rule for rule in rules if rule.label in NAMES)]
+        names = settle(candidates)
         names = with_brackets(text, names, patterns.parts["method"])
         others = [rule for rule in rules if rule.label not in NAMES]
         standing = settle([*names, *others, *patterns.find_behind(text, names)])
-        allergic = list(allergies(text, standing, patterns.parts["allergy"]))
-        if allergic:
-            # "Hypersensitivity" alone says less than the allergy that it begins.
-            inner = [m for m in standing if m.label == "CONDITION" and any(whole.covers(m) for whole in allergic)]
-            standing = [mention for mention in standing if mention not in inner]
+        drugs = settle(candidate for candidate in candidates if candidate.label == "DRUG")
+        allergic = list(allergies(text, drugs, patterns.parts["allergy"]))
+        # "Hypersensitivity", and "allergy to penicillin" as a name, say less than the allergies read drug by drug.
+        cues = [(m.fragments[0][0], m.end) for m in allergic if m.label == "CONDITION"]
+        standing = [m for m in standing if not any(m.start < end and start < m.end for start, end in cues)]
         return tuple(in_order([*standing, *allergic, *shared_heads(text, standing, patterns.parts["site"])]))
 
     # The tables are the package's own, so that a pipeline on disk holds its settings and nothing else.
