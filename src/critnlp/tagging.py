@@ -170,17 +170,19 @@ def _all_terms() -> Terms:
 # --- comparisons, times, stages, composed names: the pattern table ----------------------------------------------------
 
 _PART = re.compile(r"\(\?&(\w+)\)")
-# A match begins on a word boundary and not inside "10.5"; a sign may stand close behind a word ("age≥18").
-_BEGIN = r"(?:(?<!\w)(?<!\d[.,])|(?=[<>≤≥⩽⩾≦≧=]))"
+# A match begins at a word and not inside "10.5". Where it may begin with a sign, that stands close behind a word too
+# ("age≥18"); this costs time at every character, so that other rows go without.
+_BEGIN = r"(?<!\w)(?<!\d[.,])"
+_BEGIN_SIGNED = r"(?:(?<!\w)|(?<=\w)(?=[<>≤≥⩽⩾≦≧=]))(?<!\d[.,])"
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """A row of the pattern table; `needs` names groups of plain words; a text must hold one word of each."""
+    """A row of the pattern table; `needs` is a set of groups of plain words, as bits."""
 
     label: schema.Label
     regex: re.Pattern[str]
-    needs: tuple[int, ...] = ()
+    needs: int = 0
 
 
 class Patterns:
@@ -201,10 +203,13 @@ class Patterns:
                     continue
                 whole = row["behind"] or row["match"] == "word"
                 flags = 0 if row["match"] == "case" else re.IGNORECASE
-                regex = re.compile(source if whole else f"{_BEGIN}(?:{source})", flags)
+                begin = "" if whole else _BEGIN_SIGNED if "≤" in source else _BEGIN
+                regex = re.compile(f"{begin}(?:{source})", flags)
             except (re.error, KeyError) as error:
                 raise ModelError(f"patterns.csv: {row['pattern'][:60]!r} cannot be compiled: {error}") from None
-            needs = tuple(groups.setdefault(group.strip(), len(groups)) for group in row["needs"].split("&&") if group)
+            needs = 0
+            for group in filter(None, row["needs"].split(" && ")):
+                needs |= 1 << groups.setdefault(group, len(groups))
             pattern = _Pattern(label_of(row), regex, needs)
             if row["behind"]:
                 self._behind[row["behind"]] = pattern
@@ -221,15 +226,21 @@ class Patterns:
     def find(self, text: str) -> Iterator[Mention]:
         """Every match of every pattern that stands on its own."""
         lower = text.lower() + " digit" if _DIGIT.search(text) else text.lower()
-        holds = [any(word in lower for word in group) for group in self._groups]
+        missing = 0
+        for number, group in enumerate(self._groups):
+            for word in group:
+                if word in lower:
+                    break
+            else:
+                missing |= 1 << number
         for pattern in self._free:
-            if all(holds[need] for need in pattern.needs):
+            if not pattern.needs & missing:
                 for found in pattern.regex.finditer(text):
                     if mention := _trimmed(pattern.label, text, *found.span()):
                         yield mention
-        for word in _LONG_WORD.finditer(text):
-            if label := self._label_of_word(word[0].lower()):
-                yield Mention.of(label, (word.span(),), "rules")
+        for long in _LONG_WORD.finditer(text):
+            if label := self._label_of_word(long[0].lower()):
+                yield Mention.of(label, (long.span(),), "rules")
 
     def find_behind(self, text: str, names: Iterable[Mention]) -> Iterator[Mention]:
         """What stands right behind the names: "18 to 75 years" behind "aged", "0 or 1" behind "ECOG"."""
