@@ -78,7 +78,13 @@ def record(rows: Iterable[dict[str, Any]], wrong: Iterable[Verdict], reader: str
             }
         for said in verdicts:
             if not said.get("id"):
-                yield {"nct_id": row["nct_id"], "id": None, "split": "missed", "why": said.get("why", ""), "reader": reader}
+                yield {
+                    "nct_id": row["nct_id"],
+                    "id": None,
+                    "split": "missed",
+                    "why": said.get("why", ""),
+                    "reader": reader,
+                }
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:
@@ -155,7 +161,9 @@ def main() -> None:
         rows = draw(chosen.trials, chosen.seed, chosen.number)
         for reader in range(chosen.readers):
             part = rows[reader :: chosen.readers]
-            (chosen.out / f"part-{reader + 1}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in part), encoding="utf-8")
+            (chosen.out / f"part-{reader + 1}.jsonl").write_text(
+                "".join(json.dumps(r) + "\n" for r in part), encoding="utf-8"
+            )
             lines = (line for r in part for line in sheet(r["nct_id"], r["eligibility"]))
             (chosen.out / f"part-{reader + 1}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     elif chosen.command == "record":

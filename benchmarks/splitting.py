@@ -1,9 +1,9 @@
 """Measures the splitter on real texts.
 
-    python benchmarks/splitting.py scale TRIALS.jsonl.xz       crashes, tiling, criteria per kind, trials without a heading
-    python benchmarks/splitting.py speed TRIALS.jsonl.xz       trials per second in one process, median of rounds, peak memory
-    python benchmarks/splitting.py dual PAIRS.jsonl.xz         the legacy and the markdown form of a trial, compared
-    python benchmarks/splitting.py lines CORPUS.jsonl.xz…      agreement with a corpus whose lines are its criteria (Chia)
+python benchmarks/splitting.py scale TRIALS.jsonl.xz       crashes, tiling, criteria per kind, trials without a heading
+python benchmarks/splitting.py speed TRIALS.jsonl.xz       trials per second in one process, median of rounds, peak memory
+python benchmarks/splitting.py dual PAIRS.jsonl.xz         the legacy and the markdown form of a trial, compared
+python benchmarks/splitting.py lines CORPUS.jsonl.xz…      agreement with a corpus whose lines are its criteria (Chia)
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ def dual(path: Path) -> Iterator[str]:
             same += split_forms[0] == split_forms[1]
             if split_forms[0] != split_forms[1]:
                 yield f"  differs: {row['nct_id']}"
-        for mine, theirs, text in ((split_forms[0], split_forms[1], bare[1]), (split_forms[1], split_forms[0], bare[0])):
+        for mine, theirs, text in (
+            (split_forms[0], split_forms[1], bare[1]),
+            (split_forms[1], split_forms[0], bare[0]),
+        ):
             for criterion in mine:
                 if criterion[1] in text:
                     must += 1

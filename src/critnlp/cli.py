@@ -41,7 +41,8 @@ Sources = Annotated[
     ),
 ]
 Model = Annotated[
-    Path | None, typer.Option(help="A spaCy pipeline folder instead of the shipped one.", metavar="FOLDER", show_default=False)
+    Path | None,
+    typer.Option(help="A spaCy pipeline folder instead of the shipped one.", metavar="FOLDER", show_default=False),
 ]
 
 
@@ -61,7 +62,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -70,9 +73,14 @@ def _main(
 def extract(
     sources: Sources,
     output: Annotated[
-        str, typer.Option("-o", "--output", metavar="FILE", help="Where to write (.gz and .xz are compressed); - is stdout.")
+        str,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Where to write (.gz and .xz are compressed); - is stdout."
+        ),
     ] = "-",
-    format: Annotated[Format, typer.Option(help="jsonl: a trial a line; json: for reading; csv: a criterion a row.")] = Format.jsonl,
+    format: Annotated[
+        Format, typer.Option(help="jsonl: a trial a line; json: for reading; csv: a criterion a row.")
+    ] = Format.jsonl,
     workers: Annotated[int, typer.Option(min=1, help="Processes to run in.")] = 1,
     model: Model = None,
 ) -> None:
@@ -182,7 +190,12 @@ def _progress() -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed} trials"), TimeElapsedColumn(), TextColumn("{task.fields[rate]}"))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed} trials"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[rate]}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("extract", total=None, rate="")
 

@@ -100,7 +100,19 @@ class _Tree:
 
 
 # How a line ends that announces items below it; the other one may end with any word.
-_ANNOUNCES = (":", "：", "following", "defined as", "defined by", "one of", "any of", "all of", "including", "such as", "either")
+_ANNOUNCES = (
+    ":",
+    "：",
+    "following",
+    "defined as",
+    "defined by",
+    "one of",
+    "any of",
+    "all of",
+    "including",
+    "such as",
+    "either",
+)
 _ANNOUNCES_NOUN = re.compile(r"following \w+$")
 _WORD = re.compile(r"[^\W_]")
 _CONNECTIVE = re.compile(r"\W*(?:or|and|and/or|either|plus)\W*", re.IGNORECASE)
@@ -148,14 +160,24 @@ class _Grower:
             self.tree.pieces.append(("marker", start, end))
             return
         if not block.markers and self.open and len(raw) < 12 and _CONNECTIVE.fullmatch(raw):
-            self.open[-1].tails.append((start, end))  # "OR" on a line of its own belongs to the item that it goes on from
+            self.open[-1].tails.append(
+                (start, end)
+            )  # "OR" on a line of its own belongs to the item that it goes on from
             return
         heading = read_heading(raw, marked=bool(block.markers), kind=self.section.kind, others=self.others)
         if heading is None and (leading := leading_heading(raw, kind=self.section.kind, others=self.others)):
             heading, length = leading
-            self._turn(heading, (start, start + length))
             block.start = start + length + len(raw[length:]) - len(raw[length:].lstrip())
+            if not (block.markers and heading.cohorts):
+                self._turn(heading, (start, start + length))
+                self._take(block, i)
+                return
+            # "* CROSSOVER EXCLUSION CRITERIA: …" among other bullets speaks for this bullet alone
+            self.tree.pieces.append(("heading", start, start + length))
+            outside = self.section
+            self.section = Section(heading.kind or outside.kind, heading.cohorts, outside.pdq)
             self._take(block, i)
+            self.section = outside
             return
         if heading and block.markers and self._deeper(i):
             self._attach(block, heading)
@@ -168,7 +190,7 @@ class _Grower:
         role = note_role(raw)
         if role == "incomplete":
             self.tree.incomplete.append((start, end))
-        if role == "nothing" or (role == "incomplete" and len(raw) < 350):
+        if role == "nothing" or (role == "incomplete" and (block.markers or len(_sentences(text, start, end)) == 1)):
             self.tree.pieces.append(("note", start, end))
         elif role == "note" and not block.markers and not _ABOUT_PATIENTS.search(raw):
             self.tree.pieces.append(("note", start, end))
@@ -190,7 +212,8 @@ class _Grower:
                 if self.after_cohort:
                     self.outer = section.cohorts
                 # "Study-wide eligibility:" right below "Key exclusion criteria:" only narrows it
-                kind = heading.kind or (self.base if self.tree.sections[-1].heading and not self.items_since else None)
+                inherits = self.base == "inclusion" or (self.tree.sections[-1].heading and not self.items_since)
+                kind = heading.kind or (self.base if inherits else None)
                 self.base = kind
                 self.section = Section(kind, heading.cohorts or self.outer, heading.pdq, span)
             case "polarity":
@@ -212,31 +235,57 @@ class _Grower:
         if i + 1 == len(self.blocks):
             return False
         below, block = self.blocks[i + 1], self.blocks[i]
-        return bool(below.markers) and (below.indent > block.indent or (below.style != block.style and below.ordinal == 1))
+        return bool(below.markers) and (
+            below.indent > block.indent or (below.style != block.style and below.ordinal == 1)
+        )
 
     def _attach(self, block: Block, heading: Heading | None) -> Item:
         """Hangs a block below the innermost open item that it can stand below, and closes the others."""
         holds = _holds if block.markers else _holds_line
-        while self.open and not holds(self.open[-1], block):
+        while self.open and not holds(self.open[-1], block, self.text):
             self.open.pop()
         parent = self.open[-1] if self.open else None
-        item = Item(block.start, block.end, self.section, parent, block.indent, block.style, block.ordinal, block.gap, heading)
+        item = Item(
+            block.start, block.end, self.section, parent, block.indent, block.style, block.ordinal, block.gap, heading
+        )
         ending = self.text[max(block.start, block.end - 40) : block.end].rstrip(" -–—.*_").lower()
-        item.announces = heading is not None or ending.endswith(_ANNOUNCES) or bool(_ANNOUNCES_NOUN.search(ending))
+        item.announces = (
+            heading is not None
+            or ending.endswith(_ANNOUNCES)
+            or ("following" in ending and bool(_ANNOUNCES_NOUN.search(ending)))
+        )
         if parent:
             parent.children.append(item)
         self.open.append(item)
         return item
 
 
-def _holds(top: Item, block: Block) -> bool:
+# A bullet that names its own subject is no item of "Patients must have adequate:".
+_SUBJECT = re.compile(r"(?:the )?(?:patients?|subjects?|participants?|women|men|females?|males?)\b", re.IGNORECASE)
+
+
+def _holds(top: Item, block: Block, text: str) -> bool:
     """Whether a bulleted block stands below the open item `top`."""
     if not top.marked:
-        return top.announces
+        if not top.announces or _continues_above(top, block):
+            return False
+        if not top.children:
+            return True
+        first = top.children[0]
+        if block.indent < first.indent - 1:
+            return False
+        return (
+            block.indent > top.indent
+            or not _SUBJECT.match(text, block.start)
+            or bool(_SUBJECT.match(text, first.start))
+        )
     if block.indent < top.indent:
         return False
     if block.indent > top.indent + 1:
-        return not (top.style == block.style and block.ordinal and block.ordinal == top.ordinal + 1)
+        return True
+    last = top.children[-1] if top.children else None
+    if last and block.ordinal > 1 and last.style == block.style and last.ordinal == block.ordinal - 1:
+        return True
     # Same column: another style of marker opens a list of its own, where the item announces one or a numbering starts.
     if block.style == top.style or _continues_above(top, block):
         return False
@@ -255,9 +304,12 @@ def _continues_above(item: Item, block: Block) -> bool:
     return False
 
 
-def _holds_line(top: Item, block: Block) -> bool:
+def _holds_line(top: Item, block: Block, text: str) -> bool:
     """Whether a line without a bullet stands below `top`: such a line ends every list, unless an item announced it."""
+    del text
     if not top.marked:
+        if top.children and top.children[-1].marked:
+            return False
         # Lines right below "…:" are its items, up to the first empty line.
         return top.announces and not block.gap and (top.gap or bool(top.children) or block.indent > top.indent)
     if block.indent > top.indent and top.announces:
@@ -272,11 +324,11 @@ def _holds_line(top: Item, block: Block) -> bool:
 # --- inside an item: inline lists and sentences -----------------------------------------------------------------------
 
 _INLINE = re.compile(
-    r"(?<![\w.\-])(?P<open>[(\[])?(?:(?P<num>\d{1,2})|(?P<roman>[ivx]{1,4}(?=[)\]]))|(?P<alpha>[a-zA-Z]))[)\]](?=\s|[^\W\d]|[≥≤<>])"
+    r"(?<![\w.\-])(?P<open>[(\[（])?(?:(?P<num>\d{1,2})|(?P<roman>[ivx]{1,4}(?=[)\]]))|(?P<alpha>[a-zA-Z]))[)\]）](?=\s|[^\W\d]|[≥≤<>])"
     r"|(?<=[:;,.] )(?P<dot>\d{1,2})\.(?=\s+[A-Z])"
 )
 _BULLETED = re.compile(r"[:;]\s+(?P<bullet>[-–*•●])\s+[^\W\d].*?\s(?P=bullet)\s+[^\W\d]", re.DOTALL)
-_FIRST_OF_LIST = ("1)", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ")
+_FIRST_OF_LIST = ("1)", "1）", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ")
 _ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
 # Words of the parent behind its last item.
 _TAIL = re.compile(
@@ -337,11 +389,18 @@ class _InlineList(NamedTuple):
 def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
     """The list that stands inside a sentence ("a) …, b) …"): words before it, its items, the parent's words behind it."""
     sentence = text[start:end]
-    if bullets := _BULLETED.search(sentence):
+    if (" - " in sentence or " – " in sentence or "•" in sentence or " * " in sentence) and (
+        bullets := _BULLETED.search(sentence)
+    ):
         return _bulleted_list(text, start, end, start + bullets.start("bullet"), bullets["bullet"])
-    if not any(sign in sentence for sign in _FIRST_OF_LIST):
+    for sign in _FIRST_OF_LIST:
+        if sign in sentence:
+            break
+    else:
         return None
-    hits = [m for m in _INLINE.finditer(text, start, end) if m["open"] or m["dot"] or not _closes_bracket(text, start, m)]
+    hits = [
+        m for m in _INLINE.finditer(text, start, end) if m["open"] or m["dot"] or not _closes_bracket(text, start, m)
+    ]
     for i, first in enumerate(hits[:-1]):
         style = _inline_style(first, 1)
         if style is None:
@@ -360,7 +419,14 @@ def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
 
 def _bulleted_list(text: str, start: int, end: int, first: int, bullet: str) -> _InlineList | None:
     """ "… including: - heart failure - stroke": bullets that an export left in the row."""
-    places = [first, *(m.start() for m in re.finditer(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])", text[: end]) if m.start() > first)]
+    places = [
+        first,
+        *(
+            m.start()
+            for m in re.finditer(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])", text[:end])
+            if m.start() > first
+        ),
+    ]
     items = [_Listed((a, a + 1), _trim(text, a + 1, b)) for a, b in pairwise([*places, end])]
     if len(items) < 2 or not all(_is_item(text[a:b]) for _, (a, b) in items):
         return None
@@ -369,7 +435,12 @@ def _bulleted_list(text: str, start: int, end: int, first: int, bullet: str) -> 
 
 def _is_item(body: str) -> bool:
     """Whether this can be an item: "(1) or (2)" and "criteria a) and b)" name items and hold none."""
-    return len(body) >= 4 and bool(re.search(r"[^\W\d_]{2}", body)) and not _CONNECTIVE.fullmatch(body) and body.strip(" ,;") != "to"
+    return (
+        len(body) >= 4
+        and bool(re.search(r"[^\W\d_]{2}", body))
+        and not _CONNECTIVE.fullmatch(body)
+        and body.strip(" ,;") != "to"
+    )
 
 
 def _inline_style(m: re.Match[str], ordinal: int) -> str | None:
@@ -414,28 +485,34 @@ def _cut_tail(text: str, items: Sequence[_Listed]) -> tuple[_Listed, list[Span]]
 
 # The old PDQ prose has no full stops: topics ("Hepatic:") and the words that open a statement part it.
 _PDQ_TOPIC = re.compile(
-    r"(?<!\w)(?P<topic>Age|Sex|Performance status|Life expectancy|Menopausal status|Hormone receptor status|Hematopoietic"
-    r"|Hepatic|Renal|Cardiovascular|Pulmonary|Neurologic|Immunologic|Gastrointestinal|Other|Biologic therapy|Chemotherapy"
-    r"|Endocrine therapy|Radiotherapy|Surgery|Nutrition|Bone marrow):(?=\s)"
+    r"(?<!\w)(?P<topic>Age|Sex|Performance\s+status|Life\s+expectancy|Menopausal\s+status|Hormone\s+receptor\s+status|Hematopoietic"
+    r"|Hepatic|Renal|Cardiovascular|Pulmonary|Neurologic|Immunologic|Gastrointestinal|Other|Biologic\s+therapy|Chemotherapy"
+    r"|Endocrine\s+therapy|Radiotherapy|Surgery|Nutrition|Bone\s+marrow):(?=\s)"
 )
-_PDQ_KEPT = frozenset(["Age", "Sex", "Performance status", "Life expectancy", "Menopausal status", "Hormone receptor status"])
+_PDQ_KEPT = frozenset(
+    ["Age", "Sex", "Performance status", "Life expectancy", "Menopausal status", "Hormone receptor status"]
+)
+# A capital behind a word that ends in lower case, a number or a bracket. Names keep their capital inside a statement.
 _PDQ_START = re.compile(
-    r"(?<=[a-z0-9)%\"])\s+(?=(?:No|Not|At least|Must|Fertile|Prior|Recovered|See|Concurrent|Negative|Measurable|Evaluable|Platelet count"
-    r"|Bilirubin|Creatinine|AST|ALT|SGOT|SGPT|WBC|ANC|Absolute|Hemoglobin|Histologically|More than|Recurrent|Patients|Able|Eligible"
-    r"|Ineligible|Adequate|Prothrombin|Ejection|Left ventricular|History of|HIV|Any|Cytologically|Hormone receptor|Calcium|Albumin"
-    r"|Alkaline phosphatase|Granulocyte count|DLCO|FEV|Normal|Willing|Brain|CNS|Active|Effective|Pregnant|Serum|Hematocrit|Only|Tumor"
-    r"|Disease|Stage|Bidimensionally|Diagnosis|The following|Ineligibility|Chemotherapy|Radiotherapy|Surgery|Failed|Relapsed"
-    r"|Refractory)\b(?!:))"
+    r"(?<=[a-z0-9)%\"*])\s+(?=(?:(?!Characteristics|Hodgkin|Burkitt|Gleason|Karnofsky|Zubrod|Lansky|Philadelphia|Hickman|Cooperative"
+    r"|Oncology|Group|American|National|World|Institute|Epstein|Barr|Bence|Jones|Rai|Gilbert|Southwest|Eastern|Children|University"
+    r"|Reed|Sternberg|Ann|Arbor|Durie|Salmon|Clark|Breslow|Roman|Phase|Arm|Part|Step|Grade|Class|Level|Intergroup|Wilms|Ewing|Kaposi)"
+    r"[A-Z][a-z]+\b(?!:|['’]s|-?[A-Z])"
+    r"|(?:HIV|CNS|CD4|[A-Z]{2,4}(?:/[A-Z]{2,4})?)\s(?:at least|greater|less|no greater|no more|no less|within|normal|negative|positive|[<>=≥≤])))"
 )
-_PDQ_OPEN = re.compile(r"(?:\b(?:or|and|of|with|the|than|to|for|in|by|no|a|as|if|at|from)|[:,/-])$")
-_PDQ_NOTHING = re.compile(r"(?:[\w ]+: )?(?:Not specified|See .{0,40}|Not applicable)\W*", re.IGNORECASE)
+_PDQ_OPEN = re.compile(
+    r"(?:\b(?:or|and|of|with|the|than|to|for|in|by|no|a|an|as|if|at|from|per|on|OR|AND|No|Not|See|Any|Prior|Concurrent|Other|is|are|be)|[:,/;-])$"
+)
+_PDQ_NOTHING = re.compile(
+    r"(?:[\w ]+:\s+)?(?:Not\s+specified|See\s.{0,40}|Not\s+applicable)\W*", re.IGNORECASE | re.DOTALL
+)
 
 
 def _pdq_statements(text: str, start: int, end: int) -> Iterator[tuple[SegmentType, int, int]]:
     cuts, topics = {start, *(a for a, _ in _sentences(text, start, end))}, set()
     for m in _PDQ_TOPIC.finditer(text, start, end):
         cuts.add(m.start())
-        if m["topic"] not in _PDQ_KEPT:
+        if " ".join(m["topic"].split()) not in _PDQ_KEPT:
             cuts.add(m.end())
             topics.add(m.start())
     for m in _PDQ_START.finditer(text, start, end):
@@ -466,8 +543,17 @@ def _refine(text: str, tree: _Tree) -> list[Item]:
         elif lone and item.parent is None and item.section in prose:
             sentences = _sentences(text, item.start, item.end)
             if len(sentences) > 1:
-                parts = [_part(item, *sentence) for sentence in sentences]
-                parts[-1].tails = item.tails
+                roles = [note_role(text[slice(*sentence)]) for sentence in sentences]
+                tree.pieces.extend(
+                    ("note", *s) for s, role in zip(sentences, roles, strict=True) if role in ("incomplete", "nothing")
+                )
+                parts = [
+                    _part(item, *s)
+                    for s, role in zip(sentences, roles, strict=True)
+                    if role not in ("incomplete", "nothing")
+                ]
+                if parts:
+                    parts[-1].tails = item.tails
         for part in parts:
             refined.extend(_cut_inline(text, part, tree))
     return refined
@@ -532,7 +618,7 @@ def _own_kind(text: str) -> Kind | None:
 def _settle(text: str, tree: _Tree, items: list[Item]) -> None:
     """Gives every item its parent, polarity, cohorts and id."""
     for item in items:
-        if item.announces and item.children and is_topic(text[item.start : item.end]):
+        if item.marked and item.children and is_topic(text[item.start : item.end]):
             item.heading = Heading("topic")
     dissolved = [item for item in items if item.heading]
     tree.pieces.extend(("heading", item.start, item.end) for item in dissolved)
@@ -547,7 +633,11 @@ def _settle(text: str, tree: _Tree, items: list[Item]) -> None:
         above = item.parent
         while above and above.heading:
             kind = above.heading.kind or kind if kind is item.section.kind else kind
-            cohorts = above.heading.cohorts if above.heading.cohorts is not None and cohorts == item.section.cohorts else cohorts
+            cohorts = (
+                above.heading.cohorts
+                if above.heading.cohorts is not None and cohorts == item.section.cohorts
+                else cohorts
+            )
             above = above.parent
         item.parent = above
         own = text[item.start : item.end]
@@ -577,7 +667,12 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
     previous: dict[Kind, str] = {}
     for item in items:
         own, readable = text[item.start : item.end], clean(text, item.spans).text
-        modifies = item.note or _MODIFIES_FIRST.match(own) or (" meet " in own or "exe" in own or "exce" in own) and _MODIFIES_INSIDE.match(own)
+        modifies = (
+            item.note
+            or _MODIFIES_FIRST.match(own)
+            or (" meet " in own or "exe" in own or "exce" in own)
+            and _MODIFIES_INSIDE.match(own)
+        )
         rows.append(
             {
                 "id": item.id,
@@ -602,7 +697,9 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
 def _segments(text: str, tree: _Tree, items: Sequence[Item]) -> tuple[schema.Segment, ...]:
     """All pieces in order, and what lies between them: white space is `blank`, a stray `<br>`, `~` or sign a `marker`."""
     parents = {item.parent.id for item in items if item.parent}
-    pieces: list[tuple[int, int, SegmentType, str | None]] = [(a, b, type_, None) for type_, a, b in tree.pieces if a < b]
+    pieces: list[tuple[int, int, SegmentType, str | None]] = [
+        (a, b, type_, None) for type_, a, b in tree.pieces if a < b
+    ]
     for item in items:
         type_: SegmentType = "lead_in" if item.id in parents else "criterion"
         pieces.extend((a, b, type_, item.id) for a, b in item.spans)

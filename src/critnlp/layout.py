@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-_BREAK = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]|<br\s*/?>|</?(?:p|li|ul|ol)>", re.IGNORECASE)
+# "\n<br>" is one break: exports set a <br> beside the line break that they keep.
+_BREAK = re.compile(
+    r"(?:\r\n?|\n)?<br\s*/?>(?:\r\n?|\n(?!\s*<br))?|\r\n?|[\n\v\f\x85\u2028\u2029]|</?(?:p|li|ul|ol)>", re.IGNORECASE
+)
 _NEWLINE = re.compile("\n")  # all that most texts have, and many times faster
 # "approx. ~5 cm" is no separator: in a joined export the tilde stands right behind a word or between blanks.
 _TILDE = re.compile(rf"{_BREAK.pattern}|(?<![\s(])~|(?<=[.;:,)]) ?~", re.IGNORECASE)
@@ -69,6 +72,17 @@ class Marker:
     ordinal: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    start: int
+    end: int
+    indent: int
+    gap: bool
+    right: int  # the column at which it ends
+    piece: bool = False  # cut out of a row behind something else
+    alone: bool = False
+
+
 @dataclass(slots=True)
 class Block:
     """A row without its bullet, and the rows wrapped off it. `indent` and `body_indent` are columns."""
@@ -79,8 +93,9 @@ class Block:
     body_indent: int
     markers: tuple[Marker, ...]
     gap: bool
+    run_in: bool = False  # begins inside a row, so that further bullets may stand inside rows too
     alone: bool = False
-    last_row: tuple[int, int, int] = field(default=(0, 0, 0))  # indent, start, end
+    last: _Row | None = None  # its last row
 
     @property
     def style(self) -> str:
@@ -91,15 +106,6 @@ class Block:
     def ordinal(self) -> int:
         """The number of its marker, 0 where that is a bullet."""
         return self.markers[-1].ordinal if self.markers else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    start: int
-    end: int
-    indent: int
-    gap: bool
-    alone: bool = False
 
 
 def blocks(text: str, alone: Sequence[tuple[int, int]]) -> list[Block]:
@@ -130,7 +136,7 @@ def _rows(text: str) -> Iterator[_Row]:
             lead = len(line) - len(line.lstrip())
             indent = lead if "\t" not in line[:lead] else len(line[:lead].expandtabs(_TAB))
             start = at + line.index(content)
-            yield _Row(start, start + len(content), indent, gap)
+            yield _Row(start, start + len(content), indent, gap, indent + len(content))
         gap = not content
         at = after
 
@@ -151,7 +157,8 @@ def _pieces(text: str, row: _Row, cuts: list[int]) -> Iterator[_Row]:
         piece = text[start:end]
         if stripped := piece.strip():
             start += len(piece) - len(piece.lstrip())
-            yield _Row(start, start + len(stripped), row.indent, gap)
+            stop = start + len(stripped)
+            yield _Row(start, stop, row.indent, gap, row.right - (row.end - stop), piece=start > row.start)
             gap = True  # a piece of a row is never wrapped off the piece before it
 
 
@@ -161,7 +168,7 @@ def _split_listed(text: str, block: Block) -> Iterator[Block]:
     cuts: list[int] = []
     if first and block.end - block.start > 20:
         sign = text[first.start : first.end].lstrip("\\")
-        if not first.ordinal and not sign.isalpha():
+        if not first.ordinal and not sign.isalpha() and (block.run_in or sign in "•●▪■"):
             cuts = _bullets_within(text, sign, block.start, block.end)
         elif first.style in ("1.", "1)"):
             cuts = list(_numbers_within(text, first, block.start, block.end))
@@ -173,8 +180,11 @@ def _split_listed(text: str, block: Block) -> Iterator[Block]:
         marker = _marker(text, cut, stop, {})
         start = _SPACE_OR_NONE.match(text, marker.end if marker else cut, stop)
         yield replace(
-            block, start=start.end() if start else cut, end=_stripped_end(text, cut, stop),
-            markers=(marker,) if marker else (), gap=True,
+            block,
+            start=start.end() if start else cut,
+            end=_stripped_end(text, cut, stop),
+            markers=(marker,) if marker else (),
+            gap=True,
         )
 
 
@@ -186,7 +196,7 @@ def _numbers_within(text: str, first: Marker, start: int, end: int) -> Iterator[
     """Where the numbers stand that go on from `first`. "Type 1 or 2. Foo" names a number and begins no item."""
     sign, expected = first.style[1], first.ordinal + 1
     while f"{expected}{sign}" in text[start:end]:
-        found = re.compile(rf"(?<=[\s.;,]){expected}\\?{re.escape(sign)}(?=\s?[A-Za-z≥≤<>(])").search(text, start, end)
+        found = re.compile(rf"(?<=[\s.;,]){expected}\\?{re.escape(sign)}(?=\s*[A-Za-z≥≤<>(])").search(text, start, end)
         if not found or _NAMES_NUMBER.search(text, max(start, found.start() - 12), found.start()):
             return
         yield found.start()
@@ -206,7 +216,8 @@ def _bullets_within(text: str, bullet: str, start: int, end: int) -> list[int]:
         found = [
             m
             for m, f in zip(found, follows, strict=True)
-            if not (text[: m.start()].rstrip()[-1:].isdigit() and f.isdigit()) and (not f.islower() or capital * 2 < len(follows))
+            if not (text[: m.start()].rstrip()[-1:].isdigit() and f.isdigit())
+            and (not f.islower() or capital * 2 < len(follows))
         ]
         if len(found) < 2 and not capital:
             return []
@@ -230,7 +241,9 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
         return Marker(start, m.end(), "-" if m["dash"] else bullet + ("_" if m["glued"] else ""), 0)
     if number := m["num_b"] or m["num"] or m["dashed"] or m["bare"]:
         ordinal = int(number)
-        style = "(1)" if m["num_b"] else f"1{m['num_end'].lstrip(chr(92))}" if m["num"] else "1-" if m["dashed"] else "1"
+        style = (
+            "(1)" if m["num_b"] else f"1{m['num_end'].lstrip(chr(92))}" if m["num"] else "1-" if m["dashed"] else "1"
+        )
         if not (m["num_b"] or m["num"]) and ordinal != 1 and seen.get(style) != ordinal - 1:
             return None
         if m["num"] and re.match(r"[.)]?\s(?:(?:or|and|to)\s\d|degree\b)", text[m.end() - 1 : m.end() + 10]):
@@ -271,7 +284,7 @@ def _wrap_width(text: str, rows: list[_Row]) -> int:
     A row was wrapped where the first word of the next would not have fitted. In a wrapped text that holds for most rows that are
     followed at once by a row without a bullet; in a list of short lines it holds for the longest at most.
     """
-    width = max((row.indent + row.end - row.start for row in rows), default=0)
+    width = max((row.right for row in rows), default=0)
     if not _WRAP_MIN <= width <= _WRAP_MAX:
         return 0
     pairs = filled = 0
@@ -279,12 +292,14 @@ def _wrap_width(text: str, rows: list[_Row]) -> int:
         if not below.gap and not _MARKER.match(text, below.start, below.end):
             pairs += 1
             filled += _filled(text, row, below, width)
-    return width if filled >= 3 and filled * 2 >= pairs or filled and width - 10 <= _LEGACY and rows[-1].indent >= 6 else 0
+    return (
+        width if filled >= 3 and filled * 2 >= pairs or filled and width - 10 <= _LEGACY and rows[-1].indent >= 6 else 0
+    )
 
 
 def _filled(text: str, row: _Row, below: _Row, width: int) -> bool:
     first = _FIRST_WORD.match(text, below.start, below.end)
-    return first is not None and row.indent + row.end - row.start + 1 + first.end() - first.start() > width
+    return first is not None and row.right + 1 + first.end() - first.start() > width
 
 
 def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
@@ -299,7 +314,7 @@ def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
         at = noise.end() if noise else row.start
         while len(markers) < 3 and (marker := _marker(text, at, row.end, seen)):
             # Behind a number only a further number or letter can follow, and a dash only before a blank.
-            if markers and (markers[-1].ordinal and not marker.ordinal):
+            if markers and markers[-1].ordinal and not marker.ordinal and marker.style not in ("•", "●", "·"):
                 break
             markers.append(marker)
             space = _SPACE.match(text, marker.end, row.end)
@@ -311,36 +326,48 @@ def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
             if last.start == last.end:
                 last.start = row.start
             last.end = row.end
-            last.last_row = (row.indent, row.start, row.end)
+            last.last = row
             continue
         for marker in markers:
             if marker.ordinal:
                 seen[marker.style] = marker.ordinal
-        block = Block(at, row.end, row.indent, row.indent + at - row.start, tuple(markers), row.gap, row.alone)
-        block.last_row = (row.indent, row.start, row.end)
+        block = Block(
+            at,
+            row.end,
+            row.indent,
+            row.indent + at - row.start,
+            tuple(markers),
+            row.gap,
+            row.piece or len(rows) < 3,
+            row.alone,
+        )
+        block.last = row
         made.append(block)
     return made
 
 
-def _belongs(
-    text: str, block: Block, row: _Row, markers: list[Marker], width: int, sentence_case: bool
-) -> bool:
+def _belongs(text: str, block: Block, row: _Row, markers: list[Marker], width: int, sentence_case: bool) -> bool:
     """Whether `row` was wrapped off `block`."""
-    if block.start >= block.end:  # a bullet alone on its row
+    above = block.last
+    if above is None or block.start >= block.end:  # a bullet alone on its row
         return not markers
-    indent, start, end = block.last_row
-    before, after = text[start:end], text[row.start : row.end]
-    first = _FIRST_WORD.match(after)
-    filled = bool(width) and first is not None and indent + len(before) + 1 + len(first[0]) > width
+    indent, before, after = above.indent, text[above.start : above.end], text[row.start : row.end]
+    filled = bool(width) and _filled(text, above, row, width)
     if markers:
         # "… younger than / 18. Patients": a number that a wrap put at the start of a row, in the column of the text
         return bool(
-            filled and not row.gap and row.indent == block.body_indent != block.indent
-            and markers[0].ordinal and (markers[0].ordinal != block.ordinal + 1) and markers[0].ordinal != 1
+            filled
+            and not row.gap
+            and row.indent == block.body_indent != block.indent
+            and markers[0].ordinal
+            and (markers[0].ordinal != block.ordinal + 1)
+            and markers[0].ordinal != 1
         )
     if row.gap or row.alone or block.alone or not _WORD.search(text, block.start, block.end):
         return False
-    open_end = bool(_OPEN_END.search(before)) or (before.count("(") > before.count(")") and not after[0].isupper())
+    open_end = bool(_OPEN_END.search(before[-12:])) or (
+        before.count("(") > before.count(")") and not after[0].isupper()
+    )
     lower = sentence_case and after[0].islower()
     goes_on = open_end or bool(_OPEN_START.match(after))
     if width:

@@ -1,8 +1,8 @@
 """The order of the stages: trial → criteria → entities → contract JSON, for one trial or for very many.
 
-    load()                the shipped spaCy pipeline
-    parse(trial, nlp)     one trial
-    extract(sources)      any number of trials, in processes if asked, in input order
+load()                the shipped spaCy pipeline
+parse(trial, nlp)     one trial
+extract(sources)      any number of trials, in processes if asked, in input order
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def load(path: str | Path | None = None) -> Language:
         return spacy.load(path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: spaCy cannot open this pipeline ({reason}); does the folder hold a config.cfg?") from None
+        raise ModelError(
+            f"{path}: spaCy cannot open this pipeline ({reason}); does the folder hold a config.cfg?"
+        ) from None
 
 
 def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
@@ -131,6 +133,8 @@ def _start_worker(model: str | Path | None) -> None:
     _worker_nlp = load(model)
 
 
-def _work(finish: Callable[[schema.ParsedTrial], T], lot: Sequence[schema.Trial | SourceError]) -> list[T | SourceError]:
+def _work(
+    finish: Callable[[schema.ParsedTrial], T], lot: Sequence[schema.Trial | SourceError]
+) -> list[T | SourceError]:
     assert _worker_nlp is not None, "workers are started by map_trials"
     return [item if isinstance(item, SourceError) else finish(parse(item, _worker_nlp)) for item in lot]

@@ -111,16 +111,18 @@ class Terms:
         spans = [found.span() for found in _WORD.finditer(text)]
         written = _WORD.findall(text.translate(_APOSTROPHE))
         lower = [word.lower() for word in written]
+        any_case, exact = self._any.next, self._exact.next
+        last = len(spans) - 1
         for first, (start, _) in enumerate(spans):
             ends: dict[schema.Label, int] = {}
-            for root, words in ((self._any, lower), (self._exact, written)):
-                node, at = root.next.get(words[first]), first
+            for node, words in ((any_case.get(lower[first]), lower), (exact.get(written[first]), written)):
+                at = first
                 while node:
                     for label in node.labels:
                         ends[label] = max(ends.get(label, 0), spans[at][1])
-                    at += 1
-                    if at == len(words) or text[spans[at - 1][1] : spans[at][0]] not in _GAP:
+                    if at == last or text[spans[at][1] : spans[at + 1][0]] not in _GAP:
                         break
+                    at += 1
                     node = node.next.get(words[at])
             for label, end in ends.items():
                 yield Mention.of(label, ((start, end),), "lexicon")
@@ -282,12 +284,16 @@ def settle(candidates: Iterable[Mention]) -> list[Mention]:
             for other in standing
         ):
             standing.append(mention)
-    return in_order(standing)
+    return sorted(standing, key=_place)
 
 
 def in_order(mentions: Iterable[Mention]) -> list[Mention]:
     """The mentions in text order, the outer before the nested."""
-    return sorted(set(mentions), key=lambda m: (m.start, -m.end, _RANK[m.label], m.fragments))
+    return sorted(set(mentions), key=_place)
+
+
+def _place(mention: Mention) -> tuple[int, int, int, tuple[Span, ...]]:
+    return mention.start, -mention.end, _RANK[mention.label], mention.fragments
 
 
 _BRACKET = re.compile(r"\s?\(([^\s()]{2,11})\)")
@@ -394,7 +400,7 @@ class CriterionTagger:
         others = [rule for rule in rules if rule.label not in NAMES]
         standing = settle([*names, *others, *patterns.find_behind(text, names)])
         drugs = settle(candidate for candidate in candidates if candidate.label == "DRUG")
-        allergic = list(allergies(text, drugs, patterns.parts["allergy"]))
+        allergic = list(allergies(text, drugs, patterns.parts["allergy"])) if drugs else []
         # "Hypersensitivity", and "allergy to penicillin" as a name, say less than the allergies read drug by drug.
         cues = [(m.fragments[0][0], m.end) for m in allergic if m.label == "CONDITION"]
         standing = [m for m in standing if not any(m.start < end and start < m.end for start, end in cues)]
