@@ -24,7 +24,7 @@ def test_abbreviations_look_short(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["male", "msec", "Cohort", "mild", "A", "i.e.", "e.g.", "AND", "or", "IMMUNOSUPPRESSED"]
+    "text", ["male", "msec", "Cohort", "mild", "A", "i.e.", "e.g.", "HIV+", "ER-", "AND", "or", "IMMUNOSUPPRESSED"]
 )
 def test_words_do_not(text: str) -> None:
     assert not looks_short(text)

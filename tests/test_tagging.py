@@ -90,6 +90,27 @@ def test_a_bracketed_abbreviation_belongs_to_its_name() -> None:
     assert shown(text, tagger.mentions(text)) == ["LAB|Absolute neutrophil count (ANC)", "LAB|prothrombin time (PT)"]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ECOG 0 or 1", ["SCALE|ECOG", "THRESHOLD|0 or 1"]),
+        ("ECOG performance status of 0-2", ["SCALE|ECOG", "THRESHOLD|0-2"]),
+        ("ECOG: ≤ 2", ["SCALE|ECOG", "THRESHOLD|≤ 2"]),
+        ("ECOG 0, 1 or 2", ["SCALE|ECOG", "THRESHOLD|0, 1 or 2"]),
+        ("sodium of 130 or so", ["LAB|sodium", "THRESHOLD|130"]),
+        (
+            "creatinine clearance (Cockroft) > 60 mL/min",
+            ["LAB|creatinine clearance (Cockroft)", "THRESHOLD|> 60 mL/min"],
+        ),
+        ("ECOG in 2 centres", ["SCALE|ECOG"]),
+        ("Age: 18 to 65", ["DEMOGRAPHIC|Age", "THRESHOLD|18 to 65"]),
+    ],
+)
+def test_a_number_right_behind_a_name_is_its_value(text: str, expected: list[str]) -> None:
+    rows = "label,term,variants,match\nSCALE,ECOG,,case\nLAB,sodium,creatinine clearance,\nDEMOGRAPHIC,age,,\n"
+    assert shown(text, CriterionTagger(terms=terms(rows)).mentions(text)) == expected
+
+
 def test_of_one_label_the_longest_stands() -> None:
     assert shown("heart failure", CriterionTagger(terms=terms()).mentions("heart failure")) == [
         "CONDITION|heart failure"
