@@ -161,9 +161,7 @@ def main() -> None:
         rows = draw(chosen.trials, chosen.seed, chosen.number)
         for reader in range(chosen.readers):
             part = rows[reader :: chosen.readers]
-            (chosen.out / f"part-{reader + 1}.jsonl").write_text(
-                "".join(json.dumps(r) + "\n" for r in part), encoding="utf-8"
-            )
+            (chosen.out / f"part-{reader + 1}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in part), encoding="utf-8")
             lines = (line for r in part for line in sheet(r["nct_id"], r["eligibility"]))
             (chosen.out / f"part-{reader + 1}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     elif chosen.command == "record":

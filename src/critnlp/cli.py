@@ -62,9 +62,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     pass
 
@@ -74,9 +72,7 @@ def extract(
     sources: Sources,
     output: Annotated[
         str,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="Where to write (.gz and .xz are compressed); - is stdout."
-        ),
+        typer.Option("-o", "--output", metavar="FILE", help="Where to write (.gz and .xz are compressed); - is stdout."),
     ] = "-",
     format: Annotated[
         Format, typer.Option(help="jsonl: a trial a line; json: for reading; csv: a criterion a row.")

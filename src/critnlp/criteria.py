@@ -43,7 +43,8 @@ def split(text: str) -> Split:
     tree = _grow(text)
     items = _refine(text, tree)
     _settle(text, tree, items)
-    return Split(_criteria(text, items), _segments(text, tree, items), tuple(_warnings(text, tree, items)))
+    criteria = _criteria(text, items)
+    return Split(criteria, _segments(text, tree, items), tuple(_warnings(text, tree, criteria)))
 
 
 # --- the tree ---------------------------------------------------------------------------------------------------------
@@ -160,9 +161,7 @@ class _Grower:
             self.tree.pieces.append(("marker", start, end))
             return
         if not block.markers and self.open and len(raw) < 12 and _CONNECTIVE.fullmatch(raw):
-            self.open[-1].tails.append(
-                (start, end)
-            )  # "OR" on a line of its own belongs to the item that it goes on from
+            self.open[-1].tails.append((start, end))  # "OR" on a line of its own belongs to the item that it goes on from
             return
         heading = read_heading(raw, marked=bool(block.markers), kind=self.section.kind, others=self.others)
         if heading is None and (leading := leading_heading(raw, kind=self.section.kind, others=self.others)):
@@ -190,9 +189,9 @@ class _Grower:
         role = note_role(raw)
         if role == "incomplete":
             self.tree.incomplete.append((start, end))
-        if role == "nothing" or (role == "incomplete" and (block.markers or len(_sentences(text, start, end)) == 1)):
-            self.tree.pieces.append(("note", start, end))
-        elif role == "note" and not block.markers and not _ABOUT_PATIENTS.search(raw):
+        alone = bool(block.markers) or len(_sentences(text, start, end)) == 1
+        explains = role == "note" and not block.markers and not _ABOUT_PATIENTS.search(raw)
+        if role == "nothing" or (role == "incomplete" and alone) or explains:
             self.tree.pieces.append(("note", start, end))
         else:
             item = self._attach(block, None)
@@ -235,24 +234,17 @@ class _Grower:
         if i + 1 == len(self.blocks):
             return False
         below, block = self.blocks[i + 1], self.blocks[i]
-        return bool(below.markers) and (
-            below.indent > block.indent or (below.style != block.style and below.ordinal == 1)
-        )
+        return bool(below.markers) and (below.indent > block.indent or (below.style != block.style and below.ordinal == 1))
 
     def _attach(self, block: Block, heading: Heading | None) -> Item:
         """Hangs a block below the innermost open item that it can stand below, and closes the others."""
-        holds = _holds if block.markers else _holds_line
-        while self.open and not holds(self.open[-1], block, self.text):
+        while self.open and not (_holds(self.open[-1], block, self.text) if block.markers else _holds_line(self.open[-1], block)):
             self.open.pop()
         parent = self.open[-1] if self.open else None
-        item = Item(
-            block.start, block.end, self.section, parent, block.indent, block.style, block.ordinal, block.gap, heading
-        )
+        item = Item(block.start, block.end, self.section, parent, block.indent, block.style, block.ordinal, block.gap, heading)
         ending = self.text[max(block.start, block.end - 40) : block.end].rstrip(" -–—.*_").lower()
         item.announces = (
-            heading is not None
-            or ending.endswith(_ANNOUNCES)
-            or ("following" in ending and bool(_ANNOUNCES_NOUN.search(ending)))
+            heading is not None or ending.endswith(_ANNOUNCES) or ("following" in ending and bool(_ANNOUNCES_NOUN.search(ending)))
         )
         if parent:
             parent.children.append(item)
@@ -274,11 +266,7 @@ def _holds(top: Item, block: Block, text: str) -> bool:
         first = top.children[0]
         if block.indent < first.indent - 1:
             return False
-        return (
-            block.indent > top.indent
-            or not _SUBJECT.match(text, block.start)
-            or bool(_SUBJECT.match(text, first.start))
-        )
+        return block.indent > top.indent or not _SUBJECT.match(text, block.start) or bool(_SUBJECT.match(text, first.start))
     if block.indent < top.indent:
         return False
     if block.indent > top.indent + 1:
@@ -304,9 +292,8 @@ def _continues_above(item: Item, block: Block) -> bool:
     return False
 
 
-def _holds_line(top: Item, block: Block, text: str) -> bool:
+def _holds_line(top: Item, block: Block) -> bool:
     """Whether a line without a bullet stands below `top`: such a line ends every list, unless an item announced it."""
-    del text
     if not top.marked:
         if top.children and top.children[-1].marked:
             return False
@@ -329,7 +316,7 @@ _INLINE = re.compile(
 )
 _BULLETED = re.compile(r"[:;]\s+(?P<bullet>[-–*•●])\s+[^\W\d].*?\s(?P=bullet)\s+[^\W\d]", re.DOTALL)
 _FIRST_OF_LIST = ("1)", "1）", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ")
-_ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
+_ROMAN = [tens + ones for tens in ("", "x") for ones in ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")]
 # Words of the parent behind its last item.
 _TAIL = re.compile(
     r"[,;]\s+(?=(?:within|prior to|before|in the (?:last|past|previous)|during|at (?:screening|baseline|study entry|the time)"
@@ -389,18 +376,14 @@ class _InlineList(NamedTuple):
 def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
     """The list that stands inside a sentence ("a) …, b) …"): words before it, its items, the parent's words behind it."""
     sentence = text[start:end]
-    if (" - " in sentence or " – " in sentence or "•" in sentence or " * " in sentence) and (
-        bullets := _BULLETED.search(sentence)
-    ):
+    if (" - " in sentence or " – " in sentence or "•" in sentence or " * " in sentence) and (bullets := _BULLETED.search(sentence)):
         return _bulleted_list(text, start, end, start + bullets.start("bullet"), bullets["bullet"])
     for sign in _FIRST_OF_LIST:
         if sign in sentence:
             break
     else:
         return None
-    hits = [
-        m for m in _INLINE.finditer(text, start, end) if m["open"] or m["dot"] or not _closes_bracket(text, start, m)
-    ]
+    hits = [m for m in _INLINE.finditer(text, start, end) if m["open"] or m["dot"] or not _closes_bracket(text, start, m)]
     for i, first in enumerate(hits[:-1]):
         style = _inline_style(first, 1)
         if style is None:
@@ -421,11 +404,7 @@ def _bulleted_list(text: str, start: int, end: int, first: int, bullet: str) -> 
     """ "… including: - heart failure - stroke": bullets that an export left in the row."""
     places = [
         first,
-        *(
-            m.start()
-            for m in re.finditer(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])", text[:end])
-            if m.start() > first
-        ),
+        *(m.start() for m in re.finditer(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])", text[:end]) if m.start() > first),
     ]
     items = [_Listed((a, a + 1), _trim(text, a + 1, b)) for a, b in pairwise([*places, end])]
     if len(items) < 2 or not all(_is_item(text[a:b]) for _, (a, b) in items):
@@ -436,10 +415,7 @@ def _bulleted_list(text: str, start: int, end: int, first: int, bullet: str) -> 
 def _is_item(body: str) -> bool:
     """Whether this can be an item: "(1) or (2)" and "criteria a) and b)" name items and hold none."""
     return (
-        len(body) >= 4
-        and bool(re.search(r"[^\W\d_]{2}", body))
-        and not _CONNECTIVE.fullmatch(body)
-        and body.strip(" ,;") != "to"
+        len(body) >= 4 and bool(re.search(r"[^\W\d_]{2}", body)) and not _CONNECTIVE.fullmatch(body) and body.strip(" ,;") != "to"
     )
 
 
@@ -489,23 +465,20 @@ _PDQ_TOPIC = re.compile(
     r"|Hepatic|Renal|Cardiovascular|Pulmonary|Neurologic|Immunologic|Gastrointestinal|Other|Biologic\s+therapy|Chemotherapy"
     r"|Endocrine\s+therapy|Radiotherapy|Surgery|Nutrition|Bone\s+marrow):(?=\s)"
 )
-_PDQ_KEPT = frozenset(
-    ["Age", "Sex", "Performance status", "Life expectancy", "Menopausal status", "Hormone receptor status"]
-)
+_PDQ_KEPT = frozenset(["Age", "Sex", "Performance status", "Life expectancy", "Menopausal status", "Hormone receptor status"])
 # A capital behind a word that ends in lower case, a number or a bracket. Names keep their capital inside a statement.
 _PDQ_START = re.compile(
     r"(?<=[a-z0-9)%\"*])\s+(?=(?:(?!Characteristics|Hodgkin|Burkitt|Gleason|Karnofsky|Zubrod|Lansky|Philadelphia|Hickman|Cooperative"
     r"|Oncology|Group|American|National|World|Institute|Epstein|Barr|Bence|Jones|Rai|Gilbert|Southwest|Eastern|Children|University"
     r"|Reed|Sternberg|Ann|Arbor|Durie|Salmon|Clark|Breslow|Roman|Phase|Arm|Part|Step|Grade|Class|Level|Intergroup|Wilms|Ewing|Kaposi)"
     r"[A-Z][a-z]+\b(?!:|['’]s|-?[A-Z])"
-    r"|(?:HIV|CNS|CD4|[A-Z]{2,4}(?:/[A-Z]{2,4})?)\s(?:at least|greater|less|no greater|no more|no less|within|normal|negative|positive|[<>=≥≤])))"
+    r"|(?:HIV|CNS|CD4|[A-Z]{2,4}(?:/[A-Z]{2,4})?)\s"
+    r"(?:at least|greater|less|no greater|no more|no less|within|normal|negative|positive|[<>=≥≤])))"
 )
 _PDQ_OPEN = re.compile(
     r"(?:\b(?:or|and|of|with|the|than|to|for|in|by|no|a|an|as|if|at|from|per|on|OR|AND|No|Not|See|Any|Prior|Concurrent|Other|is|are|be)|[:,/;-])$"
 )
-_PDQ_NOTHING = re.compile(
-    r"(?:[\w ]+:\s+)?(?:Not\s+specified|See\s.{0,40}|Not\s+applicable)\W*", re.IGNORECASE | re.DOTALL
-)
+_PDQ_NOTHING = re.compile(r"(?:[\w ]+:\s+)?(?:Not\s+specified|See\s.{0,40}|Not\s+applicable)\W*", re.IGNORECASE | re.DOTALL)
 
 
 def _pdq_statements(text: str, start: int, end: int) -> Iterator[tuple[SegmentType, int, int]]:
@@ -547,11 +520,7 @@ def _refine(text: str, tree: _Tree) -> list[Item]:
                 tree.pieces.extend(
                     ("note", *s) for s, role in zip(sentences, roles, strict=True) if role in ("incomplete", "nothing")
                 )
-                parts = [
-                    _part(item, *s)
-                    for s, role in zip(sentences, roles, strict=True)
-                    if role not in ("incomplete", "nothing")
-                ]
+                parts = [_part(item, *s) for s, role in zip(sentences, roles, strict=True) if role not in ("incomplete", "nothing")]
                 if parts:
                     parts[-1].tails = item.tails
         for part in parts:
@@ -600,7 +569,8 @@ def _prose_sections(text: str, items: Sequence[Item]) -> set[Section]:
 _MODIFIES_FIRST = re.compile(r"\W*(?:note\b|n\.\s?b\.|exceptions?\b|however\b)", re.IGNORECASE)
 _MODIFIES_INSIDE = re.compile(
     r"\W*(?:patients?|subjects?|participants?|individuals|those|women|men)\b[^.]*"
-    r"\b(?:need not meet|(?:is|are) (?:an exception|exempt|exempted) (?:to|from)) (?:this|the above|above|the previous|that|these)\b",
+    r"\b(?:need not meet|(?:is|are) (?:an exception|exempt|exempted) (?:to|from))"
+    r" (?:this|the above|above|the previous|that|these)\b",
     re.IGNORECASE,
 )
 
@@ -629,18 +599,15 @@ def _settle(text: str, tree: _Tree, items: list[Item]) -> None:
         contrast = None
     counters: Counter[str] = Counter()
     for item in items:
-        kind, cohorts = item.section.kind, item.section.cohorts
+        scopes: list[Heading] = []  # bulleted headings over the item, innermost first
         above = item.parent
         while above and above.heading:
-            kind = above.heading.kind or kind if kind is item.section.kind else kind
-            cohorts = (
-                above.heading.cohorts
-                if above.heading.cohorts is not None and cohorts == item.section.cohorts
-                else cohorts
-            )
+            scopes.append(above.heading)
             above = above.parent
         item.parent = above
         own = text[item.start : item.end]
+        kind = next((h.kind for h in scopes if h.kind), item.section.kind)
+        cohorts = next((h.cohorts for h in scopes if h.cohorts is not None), item.section.cohorts)
         if above:
             kind = above.kind if above.kind != "unspecified" else kind
             cohorts = cohorts or above.cohorts
@@ -666,20 +633,16 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
     rows: list[dict[str, Any]] = []
     previous: dict[Kind, str] = {}
     for item in items:
+        parent = item.parent.id if item.parent else None
         own, readable = text[item.start : item.end], clean(text, item.spans).text
-        modifies = (
-            item.note
-            or _MODIFIES_FIRST.match(own)
-            or (" meet " in own or "exe" in own or "exce" in own)
-            and _MODIFIES_INSIDE.match(own)
-        )
+        modifies = item.note or _MODIFIES_FIRST.match(own) or _MODIFIES_INSIDE.match(own)
         rows.append(
             {
                 "id": item.id,
                 "kind": item.kind,
-                "parent_id": item.parent.id if item.parent else None,
+                "parent_id": parent,
                 "cohorts": item.cohorts,
-                "modifies": (item.parent.id if item.parent else previous.get(item.kind)) if modifies else None,
+                "modifies": parent or previous.get(item.kind) if modifies else None,
                 "start": item.start,
                 "end": item.end,
                 "fragments": item.spans,
@@ -697,9 +660,7 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
 def _segments(text: str, tree: _Tree, items: Sequence[Item]) -> tuple[schema.Segment, ...]:
     """All pieces in order, and what lies between them: white space is `blank`, a stray `<br>`, `~` or sign a `marker`."""
     parents = {item.parent.id for item in items if item.parent}
-    pieces: list[tuple[int, int, SegmentType, str | None]] = [
-        (a, b, type_, None) for type_, a, b in tree.pieces if a < b
-    ]
+    pieces: list[tuple[int, int, SegmentType, str | None]] = [(a, b, type_, None) for type_, a, b in tree.pieces if a < b]
     for item in items:
         type_: SegmentType = "lead_in" if item.id in parents else "criterion"
         pieces.extend((a, b, type_, item.id) for a, b in item.spans)
@@ -714,23 +675,22 @@ def _segments(text: str, tree: _Tree, items: Sequence[Item]) -> tuple[schema.Seg
     return _SEGMENTS.validate_python(rows)
 
 
-def _warnings(text: str, tree: _Tree, items: Sequence[Item]) -> Iterator[schema.Warning]:
+def _warnings(text: str, tree: _Tree, criteria: Sequence[schema.Criterion]) -> Iterator[schema.Warning]:
     for start, end in tree.incomplete:
         line = " ".join(text[start:end].split())
         yield schema.Warning(code="registry_incomplete", message=f"the registry does not hold all criteria: {line!r}")
-    starts = [item.start for item in items]
-    named = [s for s in tree.sections if s.heading and s.kind]
-    for section, following in zip_longest(named, named[1:]):
-        start, end = section.heading
-        stop = following.heading[0] if following else len(text)
+    starts = [criterion.start for criterion in criteria]
+    named = [(s.kind, s.heading) for s in tree.sections if s.heading and s.kind]
+    for (kind, (start, end)), following in zip_longest(named, named[1:]):
+        stop = following[1][0] if following else len(text)
         holds = bisect_left(starts, stop) > bisect_left(starts, end)
-        if not holds and not (following and following.kind == section.kind):
+        if not holds and not (following and following[0] == kind):
             line = " ".join(text[start:end].split())
             yield schema.Warning(code="empty_section", message=f"no criterion below {line!r} at {start}")
     first: dict[tuple[str | None, ...], str] = {}
-    for item in items:
-        own = " ".join(text[item.start : item.end].lower().split()).strip(" .;,")
-        key = (item.kind, own, item.parent.id if item.parent else None, *item.cohorts)
+    for criterion in criteria:
+        own = criterion.clean_text.lower().strip(" .;,")
+        key = (criterion.kind, own, criterion.parent_id, *criterion.cohorts)
         if key in first:
-            yield schema.Warning(code="duplicate", criterion=item.id, message=f"says the same as {first[key]}")
-        first.setdefault(key, item.id)
+            yield schema.Warning(code="duplicate", criterion=criterion.id, message=f"says the same as {first[key]}")
+        first.setdefault(key, criterion.id)

@@ -98,9 +98,10 @@ def _cohorts() -> _CohortPatterns:
 
     group = (
         rf"(?:{any_of('group')})\s*#?{_NUMBER}"
-        rf"(?:(?:\s?(?:,|/|&|-|–|\band\b|\bor\b|\bto\b|\+)\s?)+(?:(?:{any_of('group')}) )?{_NUMBER}| (?:{any_of('group')}) #?{_NUMBER})*"
+        rf"(?:(?:\s?(?:,|/|&|-|–|\band\b|\bor\b|\bto\b|\+)\s?)+(?:(?:{any_of('group')}) )?{_NUMBER}"
+        rf"| (?:{any_of('group')}) #?{_NUMBER})*"
     )
-    stage = r"(?:dose[- ](?:escalation|expansion|finding)|cohort expansion|expansion)(?: (?:cohorts?|phase|part|stage))?(?=[^\w]*[:(])"
+    stage = r"(?:dose[- ](?:escalation|expansion|finding)|(?:cohort )?expansion)(?: (?:cohorts?|phase|part|stage))?(?=\W*[:(])"
     return _CohortPatterns(
         group=compiled(group),
         population=compiled(any_of("population")),
@@ -113,7 +114,8 @@ def _cohorts() -> _CohortPatterns:
         ),
         suffix=compiled(
             rf"[(\[](?:for |in |applies to |applicable to |only )?(?:the )?(?:(?P<name>{group})"
-            r"(?P<only> (?:patients |participants |subjects )?only)?|(?P<other>[\w/+ -]{1,40} (?:arms?|cohorts?|groups?)) only)[)\]]"
+            r"(?P<only> (?:patients |participants |subjects )?only)?"
+            r"|(?P<other>[\w/+ -]{1,40} (?:arms?|cohorts?|groups?)) only)[)\]]"
         ),
         label=compiled(rf"(?P<name>{group})(?:\s*(?:[:–—(-]|\bonly\b).{{0,60}})?"),
     )
@@ -155,7 +157,7 @@ def _all_filler(plain: str) -> bool:
 
 def _has(text: str, cues: tuple[str, ...]) -> bool:
     """Whether one of the cues is part of the text: a cheap question before a costly pattern."""
-    for cue in cues:  # a plain loop: any() with a generator takes three times as long, on every line of every trial
+    for cue in cues:  # noqa: SIM110 - any() takes three times as long, on every line of every trial
         if cue in text:
             return True
     return False
@@ -166,14 +168,29 @@ def _has(text: str, cues: tuple[str, ...]) -> bool:
 _COHORT_FORE = re.compile(r"^(?:for|in|the|criteria for|specific to|applies to|applicable to) (?:the )?", re.IGNORECASE)
 _COHORT_AFT = re.compile(r"\s*(?:\([^)]*\)|\b(?:only|participants|patients|subjects|population))$", re.IGNORECASE)
 _POPULATIONS = re.compile(
-    r"\b(?:healthy|normal) (?:controls?|volunteers?)|\bcontrols?\b\W*:|\bdonors?\b|\bcaregivers?\b|\bcontrol group\b|\bparents?\b\W*:",
+    r"\b(?:healthy|normal) (?:controls?|volunteers?)|\bcontrols?\b\W*:|\bdonors?\b|\bcaregivers?\b|\bcontrol group\b"
+    r"|\bparents?\b\W*:",
     re.IGNORECASE,
+)
+
+
+_POPULATION_CUES = (
+    "controls",
+    "control:",
+    "control group",
+    "healthy c",
+    "healthy v",
+    "normal v",
+    "donor",
+    "caregiver",
+    "parent:",
+    "parents:",
 )
 
 
 def names_populations(text: str) -> bool:
     """Whether the trial enrols people beside its patients (controls, donors, caregivers), so that "Patients:" is a cohort."""
-    return bool(_POPULATIONS.search(text))
+    return _has(text.lower(), _POPULATION_CUES) and bool(_POPULATIONS.search(text))
 
 
 def cohort_names(phrase: str) -> tuple[str, ...]:
@@ -218,10 +235,43 @@ def as_cohorts(raw: str, *, others: bool) -> tuple[str, ...] | None:
     return None
 
 
+# With these a criterion begins that names its cohort first; asking costs less than matching.
+_COHORT_STARTS = (
+    *(
+        "for ",
+        "in ",
+        "patient",
+        "participant",
+        "subject",
+        "those ",
+        "cohort",
+        "arm",
+        "group",
+        "part",
+        "phase",
+        "strat",
+        "sub",
+    ),
+    *(
+        "module",
+        "step",
+        "aim",
+        "schedule",
+        "segment",
+        "dose",
+        "expansion",
+        "treatment",
+        "study",
+        "extension",
+        "disease",
+    ),
+)
+
+
 def own_cohorts(text: str) -> tuple[str, ...]:
     """The cohorts that a criterion names before or behind its requirement: "Cohort A only: …", "… (Part 2 only)"."""
     patterns = _cohorts()
-    if m := patterns.prefix.match(unmarked(text[:160])):
+    if text[:12].lower().startswith(_COHORT_STARTS) and (m := patterns.prefix.match(unmarked(text[:160]))):
         return cohort_names(m["name"])
     if "(" not in text and "[" not in text:
         return ()
@@ -259,22 +309,21 @@ _REQUIRES = re.compile(
     r"|impaired|days?|weeks?|months?|years?)\b|[≥≤<>=\d]|n't\b"
 )
 # In a heading "… for X", these X say when or how criteria are checked, and name no cohort.
-_NO_COHORT = re.compile(
-    r"(?:screening|enrol|randomi|study|trial|entry|assessed|abbrev|main|key|must|prior|before|visit|baseline)"
-)
+_NO_COHORT = re.compile(r"(?:screening|enrol|randomi|study|trial|entry|assessed|abbrev|main|key|must|prior|before|visit|baseline)")
 
 
 _LETTERED = re.compile(r"^[A-H][.)] (?=[A-Z])")  # "B. For healthy participants"
 # "Part E" with a bullet and nothing else. "Group 2" and "Stage 1" may be states of the disease.
 _BARE_LABEL = re.compile(
-    rf"(?:[a-z-]+ )?(?:cohorts?|arms?|parts?|phases?|sub-?stud(?:y|ies)|modules?) {_NUMBER}(?:(?:, and |, | and | & |/){_NUMBER})*(?: only)?",
+    rf"(?:[a-z-]+ )?(?:cohorts?|arms?|parts?|phases?|sub-?stud(?:y|ies)|modules?) {_NUMBER}"
+    rf"(?:(?:, and |, | and | & |/){_NUMBER})*(?: only)?",
     re.IGNORECASE,
 )
 
 
 def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> Heading | None:
     """The heading that a line is, or None. `marked`: it has a bullet; `kind`: the polarity of its section so far."""
-    if len(raw) > 240:
+    if len(raw) > 240 or (marked and not raw.endswith(_COLON) and not _may_be_bulleted_heading(raw)):
         return None
     line = unmarked(raw)
     if "_" in line:
@@ -316,6 +365,35 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
     return None
 
 
+def _may_be_bulleted_heading(raw: str) -> bool:
+    """Whether a bulleted line without a colon can be a heading at all: nearly none is, and the first word tells."""
+    first = raw.split(None, 1)[0].lower().strip(PUNCTUATION + "\\()[]")
+    return not first or first in _words("filler") or first in _words("modifier") or first.startswith(_BULLETED_STARTS)
+
+
+_BULLETED_STARTS = (
+    *(
+        "in",
+        "ex",
+        "non",
+        "elig",
+        "crit",
+        "disease",
+        "prior",
+        "contra",
+        "cohort",
+        "arm",
+        "part",
+        "phase",
+        "sub",
+        "module",
+        "for",
+        "enrol",
+    ),
+    *("admission", "reason", "donor"),
+)
+
+
 def is_topic(raw: str) -> bool:
     """Whether a bulleted line names a mere topic, as "1. Diagnosis" over bullets does."""
     return bool(_topics().fullmatch(unmarked(raw).lower().strip(PUNCTUATION)))
@@ -335,17 +413,12 @@ def _section(plain: str, line: str) -> Heading | None:
         bare = " ".join(rest)
         if pattern.bare and (rest or behind.strip(" :.")):
             return None
-        if re.search(
-            r"\b(?:is|are|was|were|not|meet\w*|who|if|no|per|see|other than|the following|must|have|has)\b", bare
-        ):
+        if re.search(r"\b(?:is|are|was|were|not|meet\w*|who|if|no|per|see|other than|the following|must|have|has)\b", bare):
             return None
         if (
             behind
             and not colon
-            and (
-                len(plain.split()) > 14
-                or re.match(r"(?:are|is|include|including|must|will|of the|in the|were)\b", behind)
-            )
+            and (len(plain.split()) > 14 or re.match(r"(?:are|is|include|including|must|will|of the|in the|were)\b", behind))
         ):
             return None
         if not behind and not colon and len(rest) > 3 and not line.istitle() and not line.isupper():
@@ -408,7 +481,8 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
 
 # Headings inside a row: "… consent. Exclusion Criteria: pregnant women". Behind "see", "the" or "other" they are references.
 _INLINE_CORE = re.compile(
-    r"(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s?\s+(?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*\s?(?:[:：][*_]*|\.(?=\s+(?:1[.)]|[*•-])\s))"
+    r"(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s?\s+(?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*"
+    r"\s?(?:[:：][*_]*|\.(?=\s+(?:1[.)]|[*•-])\s))"
     r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?=[ \t]*(?:\n|$))"
     r"|(?:DISEASE|PATIENT|DONOR) CHARACTERISTICS\s?:|PRIOR[ /]CONCURRENT THERAPY\s?:"
     r"|--\s?(?:Disease|Patient|Donor) Characteristics\s?--|--\s?Prior[ /]Concurrent Therapy\s?--"
@@ -420,7 +494,8 @@ _INLINE_BEFORE = re.compile(
 )
 _LABEL = re.compile(r"\s*(?:[-*•·]|\d{1,2}[.)])?\s*(?:[A-Z][\w/+-]*|\d)(?: (?:[A-Z][\w/+-]*|\d+|and|&|for)){0,4} ?")
 _REFERENCE = re.compile(
-    r"(?:\b(?:the|see|other|any|in|per|all|clusion and|clusion or|of|to|following|above|these|meet|meets|for|specific)|[/\"“'(])\s*$",
+    r"(?:\b(?:the|see|other|any|in|per|all|clusion and|clusion or|of|to|following|above|these|meet|meets|for|specific)"
+    r"|[/\"“'(])\s*$",
     re.IGNORECASE,
 )
 
@@ -503,8 +578,9 @@ _NOTE_STARTS = re.compile(
 def note_role(raw: str) -> NoteRole | None:
     """What a line says that requires nothing of a patient, or None."""
     patterns = _notes()
-    raw = " ".join(raw.split())
     starts = _NOTE_STARTS.match(raw) or "specified" in raw
+    if starts:
+        raw = " ".join(raw.split())
     if starts and len(raw) <= 80 and any(p.match(raw) for p in patterns["nothing"]):
         return "nothing"
     lower = raw.lower()

@@ -216,8 +216,7 @@ def _bullets_within(text: str, bullet: str, start: int, end: int) -> list[int]:
         found = [
             m
             for m, f in zip(found, follows, strict=True)
-            if not (text[: m.start()].rstrip()[-1:].isdigit() and f.isdigit())
-            and (not f.islower() or capital * 2 < len(follows))
+            if not (text[: m.start()].rstrip()[-1:].isdigit() and f.isdigit()) and (not f.islower() or capital * 2 < len(follows))
         ]
         if len(found) < 2 and not capital:
             return []
@@ -241,9 +240,7 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
         return Marker(start, m.end(), "-" if m["dash"] else bullet + ("_" if m["glued"] else ""), 0)
     if number := m["num_b"] or m["num"] or m["dashed"] or m["bare"]:
         ordinal = int(number)
-        style = (
-            "(1)" if m["num_b"] else f"1{m['num_end'].lstrip(chr(92))}" if m["num"] else "1-" if m["dashed"] else "1"
-        )
+        style = "(1)" if m["num_b"] else f"1{m['num_end'].lstrip(chr(92))}" if m["num"] else "1-" if m["dashed"] else "1"
         if not (m["num_b"] or m["num"]) and ordinal != 1 and seen.get(style) != ordinal - 1:
             return None
         if m["num"] and re.match(r"[.)]?\s(?:(?:or|and|to)\s\d|degree\b)", text[m.end() - 1 : m.end() + 10]):
@@ -292,9 +289,7 @@ def _wrap_width(text: str, rows: list[_Row]) -> int:
         if not below.gap and not _MARKER.match(text, below.start, below.end):
             pairs += 1
             filled += _filled(text, row, below, width)
-    return (
-        width if filled >= 3 and filled * 2 >= pairs or filled and width - 10 <= _LEGACY and rows[-1].indent >= 6 else 0
-    )
+    return width if (filled >= 3 and filled * 2 >= pairs) or (filled and width - 10 <= _LEGACY and rows[-1].indent >= 6) else 0
 
 
 def _filled(text: str, row: _Row, below: _Row, width: int) -> bool:
@@ -365,9 +360,7 @@ def _belongs(text: str, block: Block, row: _Row, markers: list[Marker], width: i
         )
     if row.gap or row.alone or block.alone or not _WORD.search(text, block.start, block.end):
         return False
-    open_end = bool(_OPEN_END.search(before[-12:])) or (
-        before.count("(") > before.count(")") and not after[0].isupper()
-    )
+    open_end = bool(_OPEN_END.search(before[-12:])) or (before.count("(") > before.count(")") and not after[0].isupper())
     lower = sentence_case and after[0].islower()
     goes_on = open_end or bool(_OPEN_START.match(after))
     if width:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from functools import partial
 from importlib.resources import files
 from itertools import islice
 from multiprocessing import get_context
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 T = TypeVar("T")
-# A worker gets this many trials at a time, and this many lots wait for each worker: enough to keep it busy, little to hold.
+# A worker gets this many trials at a time, and so many lots wait for it: enough to keep it busy, little to hold.
 _LOT = 32
 _WAITING = 3
 
@@ -49,9 +48,7 @@ def load(path: str | Path | None = None) -> Language:
         return spacy.load(path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"{path}: spaCy cannot open this pipeline ({reason}); does the folder hold a config.cfg?"
-        ) from None
+        raise ModelError(f"{path}: spaCy cannot open this pipeline ({reason}); does the folder hold a config.cfg?") from None
 
 
 def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
@@ -63,9 +60,7 @@ def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
     layers = ("rules", "lexicon", *(["abbreviations"] if abbreviations.available() else []))
     return schema.ParsedTrial(
         critnlp_version=__version__,
-        pipeline=schema.Pipeline(
-            name=f"{nlp.meta['lang']}_{nlp.meta['name']}", version=str(nlp.meta["version"]), layers=layers
-        ),
+        pipeline=schema.Pipeline(name=f"{nlp.meta['lang']}_{nlp.meta['name']}", version=str(nlp.meta["version"]), layers=layers),
         trial=trial,
         criteria=tuple(
             criterion.model_copy(update={"category": categories.categorize(criterion.clean_text, criterion.entities)})
@@ -112,10 +107,9 @@ def map_trials(
     context = get_context("spawn")  # the same on every system, and no copied locks
     with ProcessPoolExecutor(workers, context, _start_worker, (model,)) as pool:
         waiting: deque[Future[list[T | SourceError]]] = deque()
-        submit = partial(pool.submit, _work, finish)
         try:
             while lot := list(islice(source, _LOT)):
-                waiting.append(submit(lot))
+                waiting.append(pool.submit(_work, finish, lot))
                 if len(waiting) >= workers * _WAITING:
                     yield from waiting.popleft().result()
             while waiting:
@@ -133,8 +127,6 @@ def _start_worker(model: str | Path | None) -> None:
     _worker_nlp = load(model)
 
 
-def _work(
-    finish: Callable[[schema.ParsedTrial], T], lot: Sequence[schema.Trial | SourceError]
-) -> list[T | SourceError]:
+def _work(finish: Callable[[schema.ParsedTrial], T], lot: Sequence[schema.Trial | SourceError]) -> list[T | SourceError]:
     assert _worker_nlp is not None, "workers are started by map_trials"
     return [item if isinstance(item, SourceError) else finish(parse(item, _worker_nlp)) for item in lot]

@@ -88,9 +88,7 @@ About = Literal[
 RelativeTo = Literal["ULN", "LLN", "baseline", "predicted", "percentile", "z_score"]
 Measures = Literal["value", "count", "dose", "duration", "change"]
 Outcome = Literal["progressed", "refractory", "relapsed", "intolerant", "responded", "completed"]
-UnsupportedReason = Literal[
-    "investigator_judgement", "vague", "consent", "compliance", "protocol_reference", "unparsed"
-]
+UnsupportedReason = Literal["investigator_judgement", "vague", "consent", "compliance", "protocol_reference", "unparsed"]
 NoteReason = Literal["permitted", "lead_in", "informational"]
 WarningCode = Literal[
     "impossible_value",
@@ -329,9 +327,7 @@ class Fact(Model):
     repairs: tuple[str, ...] = ()
 
 
-Rule = Annotated[
-    AllOf | AnyOf | AtLeast | Not | If | CriterionRef | Unsupported | Note | Fact, Field(discriminator="op")
-]
+Rule = Annotated[AllOf | AnyOf | AtLeast | Not | If | CriterionRef | Unsupported | Note | Fact, Field(discriminator="op")]
 
 
 # --- criterion and document -------------------------------------------------------------------------------------------
