@@ -421,16 +421,15 @@ def _is_item(body: str) -> bool:
 
 def _inline_style(m: re.Match[str], ordinal: int) -> str | None:
     """The style of the list in which `m` can have this ordinal."""
-    bracket = m["open"] or ""
     if m["dot"]:
         return "1." if int(m["dot"]) == ordinal else None
     if m["num"]:
-        return f"{bracket}1)" if int(m["num"]) == ordinal else None
+        return "1)" if int(m["num"]) == ordinal else None
     letters = m["roman"] or m["alpha"]
     if m["roman"] and ordinal <= len(_ROMAN) and letters == _ROMAN[ordinal - 1]:
-        return f"{bracket}i)"
+        return "i)"
     if len(letters) == 1 and ord(letters.lower()) - 96 == ordinal:
-        return f"{bracket}{'A' if letters.isupper() else 'a'})"
+        return "A)" if letters.isupper() else "a)"
     return None
 
 
@@ -513,7 +512,7 @@ def _refine(text: str, tree: _Tree) -> list[Item]:
                     parts.append(_part(item, start, end))
                 else:
                     tree.pieces.append((type_, start, end))
-        elif lone and item.parent is None and item.section in prose:
+        elif lone and item.parent is None and not item.note and item.section in prose and not _listed_throughout(text, item):
             sentences = _sentences(text, item.start, item.end)
             if len(sentences) > 1:
                 roles = [note_role(text[slice(*sentence)]) for sentence in sentences]
@@ -526,6 +525,12 @@ def _refine(text: str, tree: _Tree) -> list[Item]:
         for part in parts:
             refined.extend(_cut_inline(text, part, tree))
     return refined
+
+
+def _listed_throughout(text: str, item: Item) -> bool:
+    """Whether an inline list goes on over several sentences of the item, so that these part nothing."""
+    found = _inline_list(text, item.start, item.end)
+    return found is not None and len(found.items) > 2 and len(_sentences(text, found.items[0].marker[0], item.end)) > 1
 
 
 def _part(item: Item, start: int, end: int, parent: Item | None = None) -> Item:
@@ -557,8 +562,9 @@ def _cut_inline(text: str, item: Item, tree: _Tree) -> Iterator[Item]:
 def _prose_sections(text: str, items: Sequence[Item]) -> set[Section]:
     """The sections whose lines without bullets are prose, and not a list of one-sentence lines."""
     counts: dict[Section, list[int]] = {}
+    bulleted = {item.section for item in items if item.marked}
     for item in items:
-        if not item.marked and item.parent is None and not item.children:
+        if not item.marked and item.parent is None and not item.children and item.section not in bulleted:
             counts.setdefault(item.section, []).append(len(_sentences(text, item.start, item.end)))
     return {s for s, lines in counts.items() if len(lines) < 3 or lines.count(1) < 0.7 * len(lines)}
 

@@ -108,7 +108,8 @@ def _cohorts() -> _CohortPatterns:
         everyone=compiled(any_of("everyone")),
         patients=compiled(any_of("patients")),
         prefix=compiled(
-            rf"(?P<for>(?:for|in) (?:all )?)?(?P<who>(?:patients|participants|subjects|those) (?:in|on|enrolled in|included in|entering)"
+            r"(?P<for>(?:for|in) (?:all )?)?"
+            r"(?P<who>(?:patients|participants|subjects|those) (?:in|on|enrolled in|included in|entering)"
             rf" (?:the )?)?(?P<name>(?>{group})|{stage})(?: \([^)]{{1,40}}\))?(?: (?:patients|participants|subjects))?(?: only)?\s*"
             r"(?:[:–]|,|-(?=\s)|only\b|(?(who)(?=must|should|will|may)|(?!))|(?(for)(?<=patients )|(?!)))"
         ),
@@ -165,8 +166,16 @@ def _has(text: str, cues: tuple[str, ...]) -> bool:
 
 # --- cohorts ----------------------------------------------------------------------------------------------------------
 
-_COHORT_FORE = re.compile(r"^(?:for|in|the|criteria for|specific to|applies to|applicable to) (?:the )?", re.IGNORECASE)
-_COHORT_AFT = re.compile(r"\s*(?:\([^)]*\)|\b(?:only|participants|patients|subjects|population))$", re.IGNORECASE)
+_COHORT_FORE = re.compile(
+    r"^(?:(?:additional |further |specific )?(?:criteri(?:a|on)|requirements?) (?:for|specific to) |for |in "
+    r"|specific to |applies to |applicable to |eligible )?(?:the |both )?",
+    re.IGNORECASE,
+)
+_COHORT_AFT = re.compile(
+    r"\s*(?:\([^)]*\)"
+    r"|\b(?:only|(?:healthy )?participants|patients|subjects|population|study arms)(?: with [\w ]{1,30})?(?: only)?)$",
+    re.IGNORECASE,
+)
 _POPULATIONS = re.compile(
     r"\b(?:healthy|normal) (?:controls?|volunteers?)|\bcontrols?\b\W*:|\bdonors?\b|\bcaregivers?\b|\bcontrol group\b"
     r"|\bparents?\b\W*:",
@@ -193,18 +202,26 @@ def names_populations(text: str) -> bool:
     return _has(text.lower(), _POPULATION_CUES) and bool(_POPULATIONS.search(text))
 
 
+_JOINED = re.compile(r"\s*(?:,|/|&|\+|\band\b|\bor\b)\s*(?:and |or )?", re.IGNORECASE)
+_NUMBERED = re.compile(rf"(?P<noun>(?:[\w-]+ )*?[a-z-]+)\s+#?(?P<number>{_NUMBER})", re.IGNORECASE)
+
+
 def cohort_names(phrase: str) -> tuple[str, ...]:
-    """The cohorts that a phrase names: "Cohorts A and B" is two, "Parts 1-3" and "Healthy controls" one each."""
+    """The cohorts that a phrase names: "Cohorts A and B" is two, "Parts 1-3", "Phase 3 Cohort 1" and "Controls" one each."""
     name = re.sub(r"\s+only$", "", unmarked(phrase).strip(PUNCTUATION), flags=re.IGNORECASE)
-    numbered = re.fullmatch(rf"(?P<group>.*?[a-z])\s*(?P<numbers>#?{_NUMBER}(?:\W.*)?)", name, re.IGNORECASE)
-    if not numbered or re.search(r"\d\s?(?:-|–|\bto\b)\s?\d", name):
+    if re.search(r"\d\s?(?:-|–|\bto\b)\s?\d", name):
         return (name,)
-    group = numbered["group"]
-    numbers = [part for part in re.split(r"\s*(?:,|/|&|\+|\band\b|\bor\b)\s*", numbered["numbers"]) if part]
-    if len(numbers) < 2 or not all(re.fullmatch(rf"(?:.* )?#?{_NUMBER}", n, re.IGNORECASE) for n in numbers):
-        return (name,)
-    singular = "Stratum" if group.lower() == "strata" else group[:-1] if group.endswith("s") else group
-    return tuple(f"{singular} {number.split()[-1].lstrip('#')}" for number in numbers)
+    names: list[str] = []
+    noun = ""
+    for part in _JOINED.split(name):
+        if numbered := _NUMBERED.fullmatch(part):
+            noun = re.sub(r"(?<=[Ss]trat)a$", "um", re.sub(r"(?<=[a-z])s$", "", numbered["noun"]))
+            names.append(f"{noun} {numbered['number']}")
+        elif noun and re.fullmatch(rf"#?{_NUMBER}", part, re.IGNORECASE):
+            names.append(f"{noun} {part.lstrip('#')}")
+        else:
+            return (name,)
+    return tuple(names)
 
 
 def as_cohorts(raw: str, *, others: bool) -> tuple[str, ...] | None:
@@ -226,8 +243,10 @@ def as_cohorts(raw: str, *, others: bool) -> tuple[str, ...] | None:
     named = _COHORT_AFT.sub("", phrase)
     if patterns.everyone.fullmatch(named) or patterns.everyone.fullmatch(phrase):
         return ()
-    if label := patterns.label.fullmatch(phrase):
-        return cohort_names(label["name"])
+    for candidate in (phrase, named, _COHORT_AFT.sub("", named)):
+        if label := patterns.label.fullmatch(candidate):
+            return cohort_names(label["name"])
+    phrase = re.sub(r"\s*\([^)]*\)", "", phrase)
     if len(phrase) <= 70 and (patterns.population.fullmatch(phrase) or patterns.population.fullmatch(named)):
         return (phrase,)
     if others and patterns.patients.fullmatch(phrase):
@@ -268,20 +287,29 @@ _COHORT_STARTS = (
 )
 
 
+_POPULATION_PREFIX = re.compile(
+    r"(?:for |eligible )*(?P<name>(?:healthy |family )?(?:controls|volunteers|donors?|recipients?|caregivers?|parents?))",
+    re.IGNORECASE,
+)
+
+
 def own_cohorts(text: str) -> tuple[str, ...]:
     """The cohorts that a criterion names before or behind its requirement: "Cohort A only: …", "… (Part 2 only)"."""
     patterns = _cohorts()
     if text[:12].lower().startswith(_COHORT_STARTS) and (m := patterns.prefix.match(unmarked(text[:160]))):
         return cohort_names(m["name"])
+    prefix = text[:48].partition(":")
+    if prefix[1] and (named := _POPULATION_PREFIX.fullmatch(prefix[0].strip())):
+        return as_cohorts(named["name"], others=False) or ()
     if "(" not in text and "[" not in text:
         return ()
     folded = " ".join(text.split())
     for m in patterns.suffix.finditer(folded):
         at_edge = m.start() == 0 or not re.search(r"[^\W_]", folded[m.end() :])
         # "(Group 1)" behind a disease is a state of the patient: pulmonary hypertension, group 1
-        if m["other"]:
+        if m["other"] and at_edge:
             return (" ".join(m["other"].split()),)
-        if m["only"] or (at_edge and not re.match(r"(?:groups?|stages?|steps?|phases?)\b", m["name"], re.IGNORECASE)):
+        if m["name"] and at_edge and (m["only"] or not re.match(r"(?:groups?|stages?|steps?|phases?)\b", m["name"], re.IGNORECASE)):
             return cohort_names(m["name"])
     return ()
 
@@ -295,7 +323,7 @@ _EXCLUDES = re.compile(
     r"|\b(?:may|must|can|will|should|do|does|shall)(?:not| not)\b|\bcannot\b|disqualif|\bprohibited\b|\bnone of\b"
 )
 _INCLUDES = re.compile(
-    r"\binclu(?:de|ded|sion)\b|\beligib|\bmust\b|\brequire|\bmeet|\bfulfil|\bsatisf|\benrol|\baccepted\b|\bqualif|\bparticipa"
+    r"\binclu(?:de|ded|sion)\b|\beligib|\bmust\b|\brequire|\bmeet|\bfulfil|\bsatisf|\benrol|\baccepted\b|\bqualif|\bparticipate"
     r"|\bto enter\b"
 )
 _ANY = re.compile(r"\b(?:any|either|one or more|1 or more|at least (?:one|two|three|\d)|one of|[1-9] of)\b")
@@ -337,6 +365,8 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
     section = _section(plain, line) if len(plain) <= 160 and _has(plain, _SECTION_CUES) else None
     if section and section.kind and (not marked or colon or len(bare.split()) <= 4):
         return section
+    if colon and (cohorts := as_cohorts(line, others=others)):
+        return Heading("cohort", cohorts=cohorts)
     if polarity := _polarity(plain, kind):
         return polarity
     if section and (not marked or colon):
@@ -395,8 +425,10 @@ _BULLETED_STARTS = (
 
 
 def is_topic(raw: str) -> bool:
-    """Whether a bulleted line names a mere topic, as "1. Diagnosis" over bullets does."""
-    return bool(_topics().fullmatch(unmarked(raw).lower().strip(PUNCTUATION)))
+    """Whether a bulleted line over bullets names a mere topic, as "1. Diagnosis" and "2. Other Medical Conditions" do."""
+    line = unmarked(raw).strip(PUNCTUATION)
+    title = line.istitle() and line.count(" ") < 4 and not raw.rstrip().endswith(_COLON) and not _REQUIRES.search(line.lower())
+    return title or bool(_topics().fullmatch(line.lower()))
 
 
 def _section(plain: str, line: str) -> Heading | None:
@@ -468,6 +500,8 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
     excludes, includes = _EXCLUDES.search(plain), _INCLUDES.search(plain)
     alternative, joint = _ANY.search(plain), _ALL.search(plain)
     if not excludes and not includes:
+        if re.fullmatch(r"(?:for |in |all |the )*(?:women|men|children|adults|child)\W*", plain):
+            return None  # a state of the patient: a lead-in
         if not colon or (alternative and section != "exclusion") or (joint and section == "exclusion"):
             return None  # logic without polarity: a lead-in
         return Heading("topic") if not alternative and not joint else None
@@ -584,7 +618,7 @@ def note_role(raw: str) -> NoteRole | None:
     if starts and len(raw) <= 80 and any(p.match(raw) for p in patterns["nothing"]):
         return "nothing"
     lower = raw.lower()
-    if len(raw) <= 600 and (_has(lower, _INCOMPLETE_CUES) or lower.startswith(_INCOMPLETE_STARTS)):
-        if any(p.search(raw) for p in patterns["incomplete"]):
-            return "incomplete"
+    cued = len(raw) <= 600 and (_has(lower, _INCOMPLETE_CUES) or lower.startswith(_INCOMPLETE_STARTS))
+    if cued and any(p.search(raw) for p in patterns["incomplete"]):
+        return "incomplete"
     return "note" if starts and any(p.match(raw) for p in patterns["note"]) else None

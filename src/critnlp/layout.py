@@ -358,6 +358,9 @@ def _belongs(text: str, block: Block, row: _Row, markers: list[Marker], width: i
             and (markers[0].ordinal != block.ordinal + 1)
             and markers[0].ordinal != 1
         )
+    if row.gap and not row.alone and not block.alone and not after[0].isupper():
+        open_bracket = text.count("(", block.start, block.end) > text.count(")", block.start, block.end)
+        return open_bracket and row.indent >= block.body_indent
     if row.gap or row.alone or block.alone or not _WORD.search(text, block.start, block.end):
         return False
     open_end = bool(_OPEN_END.search(before[-12:])) or (before.count("(") > before.count(")") and not after[0].isupper())
