@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from critnlp.cleaning import Clean, clean
+from critnlp.cleaning import clean, clean_text
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,10 @@ def test_a_round_trip_never_loses_a_character(
 @given(SOURCES)
 def test_cleaning_without_spans_is_cleaning_the_whole(source: str) -> None:
     assert clean(source) == clean(source, [(0, len(source))])
+
+
+@given(st.text(alphabet=" \t\n\r\\&<br>;gtab(≥\u200b\ufeff\xa0", max_size=40), st.integers(0, 40), st.integers(0, 40))
+def test_the_fast_way_to_a_clean_text_gives_the_same(source: str, a: int, b: int) -> None:
+    start, end = sorted((min(a, len(source)), min(b, len(source))))
+    spans = [(start, end), (end, len(source))]
+    assert clean_text(source, spans) == clean(source, spans).text

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import TypeAdapter
 
 from critnlp import layout, lexicon, schema
-from critnlp.cleaning import clean
+from critnlp.cleaning import clean_text
 from critnlp.headings import Heading, is_topic, leading_heading, names_populations, note_role, own_cohorts, read_heading
 from critnlp.headings import inline_headings as _inline_headings
 from critnlp.layout import Block
@@ -640,7 +640,7 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
     previous: dict[Kind, str] = {}
     for item in items:
         parent = item.parent.id if item.parent else None
-        own, readable = text[item.start : item.end], clean(text, item.spans).text
+        own, readable = text[item.start : item.end], clean_text(text, item.spans)
         modifies = item.note or _MODIFIES_FIRST.match(own) or _MODIFIES_INSIDE.match(own)
         rows.append(
             {

@@ -16,6 +16,7 @@ from itertools import pairwise
 _BREAK = re.compile(
     r"(?:\r\n?|\n)?<br\s*/?>(?:\r\n?|\n(?!\s*<br))?|\r\n?|[\n\v\f\x85\u2028\u2029]|</?(?:p|li|ul|ol)>", re.IGNORECASE
 )
+_TAGS = ("<br", "<p>", "</p>", "<li>", "</li>", "<ul>", "</ul>", "<ol>", "</ol>")
 _NEWLINE = re.compile("\n")  # all that most texts have, and many times faster
 # "approx. ~5 cm" is no separator: in a joined export the tilde stands right behind a word or between blanks.
 _TILDE = re.compile(rf"{_BREAK.pattern}|(?<![\s(])~|(?<=[.;:,)]) ?~", re.IGNORECASE)
@@ -123,8 +124,8 @@ def _separator(text: str) -> re.Pattern[str]:
         return _TILDE
     if newlines <= 2 and len(_BLANKS.findall(text.strip())) >= 2:
         return _BLANKS
-    plain = "<" not in text and not any(sign in text for sign in "\r\v\f\x85\u2028\u2029")
-    return _NEWLINE if plain else _BREAK
+    odd = any(sign in text for sign in "\r\v\f\x85\u2028\u2029") or ("<" in text and any(tag in text.lower() for tag in _TAGS))
+    return _BREAK if odd else _NEWLINE
 
 
 def _rows(text: str) -> Iterator[_Row]:
