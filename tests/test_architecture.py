@@ -20,6 +20,7 @@ LAYERS = [
     "lexicon",
     "sources annotations headings",
     "criteria quantities",
+    "abbreviations categories",
     "tagging",
     "relations",
     "rules",
