@@ -317,7 +317,7 @@ def own_cohorts(text: str) -> tuple[str, ...]:
 # --- headings ---------------------------------------------------------------------------------------------------------
 
 _SECTION_CUES = ("clusion", "eligib", "criteri", "characteristics", "concurrent", "contraindic")
-_LEADING_CUES = ("clusion", "eligib", "excluded", "required")
+_LEADING_CUES = ("clusion", "eligib", "excluded", "required", "entry criteria")
 _EXCLUDES = re.compile(
     r"\bexclu[ds]|\bineligible|\bnot\b.{0,20}\b(?:eligible|allowed|permitted|qualify|included|participate|have|enrol|enter|meet|be)"
     r"|\b(?:may|must|can|will|should|do|does|shall)(?:not| not)\b|\bcannot\b|disqualif|\bprohibited\b|\bnone of\b"
@@ -356,7 +356,7 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
     line = unmarked(raw)
     if "_" in line:
         line = line.replace("_", " ")  # "Inclusion_Criteria"
-    line = _LETTERED.sub("", line)
+    line = _LETTERED.sub("", line).lstrip("-–— ")
     plain = line.lower()
     bare = plain.strip(PUNCTUATION)
     if not bare:
@@ -367,7 +367,7 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
         return section
     if colon and (cohorts := as_cohorts(line, others=others)):
         return Heading("cohort", cohorts=cohorts)
-    if polarity := _polarity(plain, kind):
+    if (polarity := _polarity(plain, kind)) and not (section and polarity.rank == "topic"):
         return polarity
     if section and (not marked or colon):
         return section
@@ -561,7 +561,7 @@ def inline_headings(text: str) -> Iterator[tuple[int, int]]:
 
 
 _LEADING = re.compile(
-    r"[*_]*(?:[\w/&+'’-]+ ){0,5}?(?:inclusions?|exclusions?|eligibility|excluded|required)(?: criteri(?:a|on))?"
+    r"[*_]*(?:[\w/&+'’-]+ ){0,5}?(?:inclusions?|exclusions?|eligibility|excluded|required|entry)(?: criteri(?:a|on))?"
     r"(?: (?:for|of|in|specific to|-) [^.:;\n]{1,60})?(?: \([^()\n]{1,40}\))?[*_]*\s?[:：][*_]*(?=\s*\S)",
     re.IGNORECASE,
 )
@@ -574,7 +574,9 @@ def leading_heading(raw: str, *, kind: Kind | None, others: bool) -> tuple[Headi
     if not m or m.end() >= len(raw):
         return None
     heading = read_heading(m[0], marked=False, kind=kind, others=others)
-    return (heading, m.end()) if heading and heading.rank in ("section", "polarity") and heading.kind else None
+    if not heading or heading.rank not in ("section", "polarity"):
+        return None
+    return (heading, m.end()) if heading.kind or "criteri" in m[0].lower() else None
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------

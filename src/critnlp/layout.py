@@ -42,7 +42,7 @@ _MARKER = re.compile(
     """,
     re.VERBOSE,
 )
-_NOISE = re.compile(r"[.:;,]\s+(?=\S)")  # "criteria:" cut off in an export leaves ". * First item"
+_NOISE = re.compile(r"[.:;,：]\s*(?=[A-Z])|[.:;,：]\s+(?=\S)")  # "criteria:" cut off in an export leaves ". * First item"
 _SPACE = re.compile(r"[\s\u200b\ufeff]+")
 _SPACE_OR_NONE = re.compile(r"[\s\u200b\ufeff]*")
 _NAMES_NUMBER = re.compile(r"\b(?:type|grade|stage|class|and|or|to|day|visit|phase|part|of|than)\s+$")
