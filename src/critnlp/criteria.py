@@ -124,6 +124,8 @@ _ABOUT_PATIENTS = re.compile(
     re.IGNORECASE,
 )
 
+_ABOUT_STUDY = re.compile(r"\bre-?screen|\bscreened (?:once )?(?:more|again)\b|\bsample size\b|\brecruitment\b", re.IGNORECASE)
+
 
 def _grow(text: str) -> _Tree:
     """The items of a text as their indents and numbers nest them, below the headings that stand over them."""
@@ -190,7 +192,7 @@ class _Grower:
         if role == "incomplete":
             self.tree.incomplete.append((start, end))
         alone = bool(block.markers) or len(_sentences(text, start, end)) == 1
-        explains = role == "note" and not block.markers and not _ABOUT_PATIENTS.search(raw)
+        explains = role == "note" and not block.markers and (not _ABOUT_PATIENTS.search(raw) or _ABOUT_STUDY.search(raw))
         if role == "nothing" or (role == "incomplete" and alone) or explains:
             self.tree.pieces.append(("note", start, end))
         else:

@@ -517,14 +517,14 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
 _INLINE_CORE = re.compile(
     r"(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s?\s+(?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*"
     r"\s?(?:[:：][*_]*|\.(?=\s+(?:1[.)]|[*•-])\s))"
-    r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?=[ \t]*(?:\n|$))"
+    r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?=[ \t]*(?:[\r\n]|$))"
     r"|(?:DISEASE|PATIENT|DONOR) CHARACTERISTICS\s?:|PRIOR[ /]CONCURRENT THERAPY\s?:"
     r"|--\s?(?:Disease|Patient|Donor) Characteristics\s?--|--\s?Prior[ /]Concurrent Therapy\s?--"
 )
 _INLINE_CUES = (("clusion", 2), ("CLUSION", 2), *((w, 0) for w in ("DISEASE C", "PATIENT C", "DONOR C", "PRIOR", "--")))
 _INLINE_BEFORE = re.compile(
     r"(?:(?:^|(?<=[\s.;,:)*_~>]))(?:[*_]*(?:Key|Main|Major|General|Additional|Specific|KEY|MAIN|GENERAL|MAJOR|Principal|Primary"
-    r"|Patient|Subject|Donor|Control) |Non-)?[*_]*)$"
+    r"|Patient|Subject|Donor|Control) |Non-)?[*_]*)\Z"
 )
 _LABEL = re.compile(r"\s*(?:[-*•·]|\d{1,2}[.)])?\s*(?:[A-Z][\w/+-]*|\d)(?: (?:[A-Z][\w/+-]*|\d+|and|&|for)){0,4} ?")
 _REFERENCE = re.compile(
@@ -544,6 +544,7 @@ def _places(text: str, cue: str, back: int) -> Iterator[int]:
 
 def inline_headings(text: str) -> Iterator[tuple[int, int]]:
     """Spans of the section headings that may stand inside a row, in text order."""
+    last = 0
     for at in sorted(at for cue, back in _INLINE_CUES for at in _places(text, cue, back)):
         m = _INLINE_CORE.match(text, at)
         if not m:
@@ -557,7 +558,9 @@ def inline_headings(text: str) -> Iterator[tuple[int, int]]:
         lower = m[0].lstrip("*_")[0].islower()
         if (lower or _REFERENCE.search(line)) and line.strip():
             continue
-        yield before.start(), m.end()
+        if before.start() >= last:
+            last = m.end()
+            yield before.start(), last
 
 
 _LEADING = re.compile(

@@ -27,18 +27,18 @@ _ROMAN = r"[ivx]{1,5}|[IVX]{1,5}"
 _MARKER = re.compile(
     rf"""
       \\?(?P<symbol>{_SYMBOL})(?!\*)(?=\s|(?P<glued>\S))
-    | \\?(?P<dash>[-–—−‐‑]{{1,3}}|\+)(?=\s|[A-Za-z≥≤<>("“'\[])
+    | \\?(?P<dash>[-–—−‐‑]{{1,3}}|\+)(?=\s|[A-Za-z≥≤<>("“'\[\\])
     | (?P<stars>\*{{2,3}})(?=\s)
     | (?P<o>o)(?=\s)
-    | [(\[（](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]）](?=\s|[^\W\d]|[≥≤<>])
+    | [(\[（](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]）](?=\s|[^\W\d]|[≥≤<>\\])
     | (?P<dotted>\d{{1,2}}(?:\.\d{{1,2}})+)(?:\\?[.)])?(?=\s)
-    | (?P<num>\d{{1,3}})(?P<num_end>\\?[.)\]:](?!\d)|[.)]-)(?=\s|[^\W\d]|[≥≤<>(])
+    | (?P<num>\d{{1,3}})(?P<num_end>\\?[.)\]:](?!\d)|[.)]-)(?=\s|[^\W\d]|[≥≤<>(\\])
     | (?P<dashed>\d{{1,2}})\s?[-–](?=\s+[^\W\d]|[A-Z])
     | (?P<code>(?:INC|EXC|IC|EC|I|E|In|Ex)[- ]?\d{{1,2}})\s?[.):](?=\s|[A-Z])
     | (?P<roman>{_ROMAN})\\?(?P<roman_end>[.)])(?=\s|[A-Z])
     | (?P<alpha>[A-Za-z])\\?(?P<alpha_end>[.)])(?=\s|[A-Z])
     | (?P<circled>[①-⑳⑴-⒇])
-    | \#?(?P<bare>\d{{1,2}})(?=\s+[A-Z≥≤<>])
+    | \#?(?P<bare>\d{{1,2}})(?=\s+[A-Z≥≤<>\\])
     """,
     re.VERBOSE,
 )
@@ -267,7 +267,7 @@ def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | N
             ordinal, style = ord(letters.lower()) - 96, alpha
         else:
             ordinal, style = _roman(letters), shape.format(case("i"))
-        starts_item = letters.islower() and re.match(r"\s+[A-Z≥≤<>]", text[m.end() : end])
+        starts_item = letters.islower() and re.match(r"\s+[A-Z≥≤<>\\]", text[m.end() : end])
         if ordinal != 1 and seen.get(style) != ordinal - 1 and len(letters) == 1 and not starts_item:
             return None  # "E. coli", "C) and D)"
     return Marker(start, m.end(), style, ordinal)
