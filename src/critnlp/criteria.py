@@ -469,16 +469,17 @@ _PDQ_TOPIC = re.compile(
 _PDQ_KEPT = frozenset(["Age", "Sex", "Performance status", "Life expectancy", "Menopausal status", "Hormone receptor status"])
 # A capital behind a word that ends in lower case, a number or a bracket. Names keep their capital inside a statement.
 _PDQ_START = re.compile(
-    r"(?<=[a-z0-9)%\"*])\s+(?=(?:(?!Characteristics|Hodgkin|Burkitt|Gleason|Karnofsky|Zubrod|Lansky|Philadelphia|Hickman|Cooperative"
+    r"(?:(?<=[a-z0-9)%\"*])|(?<=dL)|(?<=mL)|(?<=/L)|(?<=ULN))\s+(?=(?:(?!Characteristics|Hodgkin|Burkitt|Gleason|Karnofsky|Zubrod|Lansky|Philadelphia|Hickman|Cooperative"
     r"|Oncology|Group|American|National|World|Institute|Epstein|Barr|Bence|Jones|Rai|Gilbert|Southwest|Eastern|Children|University"
     r"|Reed|Sternberg|Ann|Arbor|Durie|Salmon|Clark|Breslow|Roman|Phase|Arm|Part|Step|Grade|Class|Level|Intergroup|Wilms|Ewing|Kaposi)"
     r"[A-Z][a-z]+\b(?!:|['’]s|-?[A-Z])"
-    r"|(?:HIV|CNS|CD4|[A-Z]{2,4}(?:/[A-Z]{2,4})?)\s"
+    r"|(?:HIV|CNS|CD4|[A-Z]{2,4}(?:(?:/| or | and )[A-Z]{2,4})?)\s(?:count\s)?"
     r"(?:at least|greater|less|no greater|no more|no less|within|normal|negative|positive|[<>=≥≤])))"
 )
 _PDQ_OPEN = re.compile(
     r"(?:\b(?:or|and|of|with|the|than|to|for|in|by|no|a|an|as|if|at|from|per|on|OR|AND|No|Not|See|Any|Prior|Concurrent|Other|is|are|be)|[:,/;-])$"
 )
+_PDQ_NAME = re.compile(r"[^\s.:]\s+(?!Characteristics)[A-Z][a-z]+$")
 _PDQ_NOTHING = re.compile(r"(?:[\w ]+:\s+)?(?:Not\s+specified|See\s.{0,40}|Not\s+applicable)\W*", re.IGNORECASE | re.DOTALL)
 
 
@@ -491,7 +492,8 @@ def _pdq_statements(text: str, start: int, end: int) -> Iterator[tuple[SegmentTy
             topics.add(m.start())
     for m in _PDQ_START.finditer(text, start, end):
         in_bracket = text.count("(", start, m.start()) > text.count(")", start, m.start())
-        if not in_bracket and not _PDQ_OPEN.search(text, max(start, m.start() - 12), m.start()):
+        in_name = _PDQ_NAME.search(text, max(start, m.start() - 24), m.start())  # "New" before "York"
+        if not in_bracket and not in_name and not _PDQ_OPEN.search(text, max(start, m.start() - 12), m.start()):
             cuts.add(m.end())
     for a, b in pairwise([*sorted(cuts), end]):
         span = _trim(text, a, b)

@@ -129,7 +129,7 @@ def _separator(text: str) -> re.Pattern[str]:
 
 
 def _rows(text: str) -> Iterator[_Row]:
-    at, gap = 0, False
+    at, gap = 0, True  # nothing stands above the first row
     for stop, after in [*((m.start(), m.end()) for m in _separator(text).finditer(text)), (len(text), len(text))]:
         line = text[at:stop]
         content = line.strip(" \t\xa0\u3000\u200b\ufeff\x0b\x0c\x1c\x1d\x1e\x1f\x85\r\n")
