@@ -16,11 +16,10 @@ from critnlp import lexicon, schema
 
 _FADE = 5.0  # what a cue at the very end of a text has lost of its weight
 _SHORT = 100  # characters; in a shorter text a cue fades as it would in one of this length
-_KEY = 4  # letters of a word that are looked up
-_WORD = re.compile(r"\b(?:\d|\w{1,4})")
+_WORD = re.compile(r"\b(?:\d|\w{1,4})")  # what is looked up of a word; of a number, its first digit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Cue:
     category: schema.Category
     weight: float
@@ -73,11 +72,16 @@ def categorize(clean_text: str, entities: Sequence[schema.Entity]) -> schema.Cat
     best: float = 0
     category: schema.Category = "other"
     fade = _FADE / max(len(text), _SHORT)
+    tried: set[_Cue] = set()
     for word in _WORD.finditer(text):
+        at = word.start()
         for cue in cues.by_word.get(word[0], ()):
-            at = 0 if cue.anchored else word.start()
-            score = cue.weight - at * fade
-            if score > best and cue.pattern and cue.pattern.match(text, at):
+            score = cue.weight if cue.anchored else cue.weight - at * fade
+            if score <= best or cue in tried:
+                continue
+            if cue.anchored:
+                tried.add(cue)
+            if cue.pattern and cue.pattern.match(text, 0 if cue.anchored else at):
                 best, category = score, cue.category
     fade = _FADE / max(len(entities), 1)
     for place, entity in enumerate(entities):
