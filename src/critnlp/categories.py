@@ -33,6 +33,7 @@ class _Cue:
 class _Cues:
     by_word: dict[str, tuple[_Cue, ...]]
     by_mention: dict[tuple[str, str], _Cue]
+    top: float
 
 
 def _cue(row: lexicon.Row) -> _Cue:
@@ -62,7 +63,7 @@ def _cues() -> _Cues:
         for need in cue.needs:
             by_word.setdefault(need, []).append(cue)
     by_mention = {cue.mention: cue for cue in cues if cue.pattern is None}
-    return _Cues({word: tuple(found) for word, found in by_word.items()}, by_mention)
+    return _Cues({word: tuple(found) for word, found in by_word.items()}, by_mention, cues[0].weight)
 
 
 def categorize(clean_text: str, entities: Sequence[schema.Entity]) -> schema.Category:
@@ -75,6 +76,8 @@ def categorize(clean_text: str, entities: Sequence[schema.Entity]) -> schema.Cat
     tried: set[_Cue] = set()
     for word in _WORD.finditer(text):
         at = word.start()
+        if cues.top - at * fade <= best:
+            break  # nothing that begins this late can win
         for cue in cues.by_word.get(word[0], ()):
             score = cue.weight if cue.anchored else cue.weight - at * fade
             if score <= best or cue in tried:
