@@ -34,6 +34,7 @@ class _Cues:
     by_word: dict[str, tuple[_Cue, ...]]
     by_mention: dict[tuple[str, str], _Cue]
     top: float
+    top_mention: float
 
 
 def _cue(row: lexicon.Row) -> _Cue:
@@ -63,7 +64,12 @@ def _cues() -> _Cues:
         for need in cue.needs:
             by_word.setdefault(need, []).append(cue)
     by_mention = {cue.mention: cue for cue in cues if cue.pattern is None}
-    return _Cues({word: tuple(found) for word, found in by_word.items()}, by_mention, cues[0].weight)
+    return _Cues(
+        {word: tuple(found) for word, found in by_word.items()},
+        by_mention,
+        cues[0].weight,
+        max(cue.weight for cue in by_mention.values()),
+    )
 
 
 def categorize(clean_text: str, entities: Sequence[schema.Entity]) -> schema.Category:
@@ -88,6 +94,8 @@ def categorize(clean_text: str, entities: Sequence[schema.Entity]) -> schema.Cat
                 best, category = score, cue.category
     fade = _FADE / max(len(entities), 1)
     for place, entity in enumerate(entities):
+        if cues.top_mention - place * fade <= best:
+            break
         status = entity.attributes.status if entity.attributes else ""
         said = cues.by_mention.get((entity.label, status)) or cues.by_mention.get((entity.label, ""))
         if said and said.weight - place * fade > best:
