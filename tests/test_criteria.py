@@ -54,7 +54,8 @@ def outline(text: str, found: Split) -> list[str]:
             criterion = criteria[segment.criterion]
             below = [f"< {criterion.parent_id}"] if criterion.parent_id else []
             modifies = [f"^{criterion.modifies}"] if criterion.modifies else []
-            head = [criterion.id, *below, *modifies, *(f"{{{cohort}}}" for cohort in criterion.cohorts)]
+            odd = [] if criterion.kind[0].upper() == criterion.id[0] else [f"({criterion.kind})"]  # never expected
+            head = [criterion.id, *odd, *below, *modifies, *(f"{{{cohort}}}" for cohort in criterion.cohorts)]
             lines.append(f"{' '.join(head)} | {words}")
         elif segment.type in ("heading", "note"):
             lines.append(f"{'#' if segment.type == 'heading' else '~'} {words}")
@@ -239,6 +240,12 @@ def test_line_ends_change_no_criterion(text: str) -> None:
 @given(LISTS)
 def test_markdown_escapes_change_no_criterion(text: str) -> None:
     assert tree(re.sub(r"[<>\[\]]", r"\\\g<0>", text)) == tree(text)
+
+
+@laws
+@given(LISTS)
+def test_white_space_round_a_text_changes_no_criterion(text: str) -> None:
+    assert tree(f"\n \n{text}\n\n ") == tree(text)
 
 
 @laws
