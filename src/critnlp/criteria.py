@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise, zip_longest
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from pydantic import TypeAdapter
 
@@ -165,7 +165,13 @@ class _Grower:
         if not block.markers and self.open and len(raw) < 12 and _CONNECTIVE.fullmatch(raw):
             self.open[-1].tails.append((start, end))  # "OR" on a line of its own belongs to the item that it goes on from
             return
-        heading = read_heading(raw, marked=bool(block.markers), kind=self.section.kind, others=self.others)
+        heading = read_heading(
+            raw,
+            marked=bool(block.markers),
+            kind=self.section.kind,
+            others=self.others,
+            below=self._below(i),
+        )
         if heading is None and (leading := leading_heading(raw, kind=self.section.kind, others=self.others)):
             heading, length = leading
             block.start = start + length + len(raw[length:]) - len(raw[length:].lstrip())
@@ -192,7 +198,12 @@ class _Grower:
         if role == "incomplete":
             self.tree.incomplete.append((start, end))
         alone = bool(block.markers) or len(_sentences(text, start, end)) == 1
-        explains = role == "note" and not block.markers and (not _ABOUT_PATIENTS.search(raw) or _ABOUT_STUDY.search(raw))
+        explains = (
+            role == "note"
+            and not block.markers
+            and not raw.endswith(":")
+            and (not _ABOUT_PATIENTS.search(raw) or _ABOUT_STUDY.search(raw))
+        )
         if role == "nothing" or (role == "incomplete" and alone) or explains:
             self.tree.pieces.append(("note", start, end))
         else:
@@ -231,6 +242,13 @@ class _Grower:
         self.items_since = 0
         self.tree.sections.append(self.section)
 
+    def _below(self, i: int) -> Literal["bullets", "section", ""]:
+        """What stands right below block `i`."""
+        if i + 1 == len(self.blocks):
+            return ""
+        following = self.blocks[i + 1]
+        return "section" if following.alone else "bullets" if following.markers else ""
+
     def _deeper(self, i: int) -> bool:
         """Whether bullets stand below block `i` at a deeper indent."""
         if i + 1 == len(self.blocks):
@@ -254,6 +272,7 @@ class _Grower:
         return item
 
 
+_ENDS_IN_OR = re.compile(r"\b(?:or|and)\W*$", re.IGNORECASE)
 # A bullet that names its own subject is no item of "Patients must have adequate:".
 _SUBJECT = re.compile(r"(?:the )?(?:patients?|subjects?|participants?|women|men|females?|males?)\b", re.IGNORECASE)
 
@@ -273,8 +292,23 @@ def _holds(top: Item, block: Block, text: str) -> bool:
         return False
     if block.indent > top.indent + 1:
         return True
+    if block.style == top.style and top.announces:
+        # Items in the column of "…one of the following:" are its own where "or" chains them, or where a numbering starts anew.
+        chained = top.children[-1] if top.children else None
+        if block.ordinal == 1 < top.ordinal:
+            return True
+        if chained is None or (chained.style == block.style and chained.indent == block.indent):
+            before = (chained.start, chained.end) if chained else (block.start, block.end)
+            if _ENDS_IN_OR.search(text, max(before[0], before[1] - 12), before[1]):
+                return True
     last = top.children[-1] if top.children else None
-    if last and block.ordinal > 1 and last.style == block.style and last.ordinal == block.ordinal - 1:
+    if (
+        last
+        and block.ordinal > 1
+        and last.style == block.style
+        and last.ordinal == block.ordinal - 1
+        and last.indent <= block.indent + 1
+    ):
         return True
     # Same column: another style of marker opens a list of its own, where the item announces one or a numbering starts.
     if block.style == top.style or _continues_above(top, block):
@@ -314,10 +348,10 @@ def _holds_line(top: Item, block: Block) -> bool:
 
 _INLINE = re.compile(
     r"(?<![\w.\-])(?P<open>[(\[（])?(?:(?P<num>\d{1,2})|(?P<roman>[ivx]{1,4}(?=[)\]]))|(?P<alpha>[a-zA-Z]))[)\]）](?=\s|[^\W\d]|[≥≤<>])"
-    r"|(?<=[:;,.] )(?P<dot>\d{1,2})\.(?=\s+[A-Z])"
+    r"|(?<=[:;,.] )(?P<dot>\d{1,2}(?=\.\s+[A-Z])|[a-h](?=\.\s?[A-Za-z]{3})|[ivx]{1,4}(?=\.\s?[A-Za-z]{3}))\."
 )
 _BULLETED = re.compile(r"[:;]\s+(?P<bullet>[-–*•●])\s+[^\W\d].*?\s(?P=bullet)\s+[^\W\d]", re.DOTALL)
-_FIRST_OF_LIST = ("1)", "1）", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ")
+_FIRST_OF_LIST = ("1)", "1）", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ", " a.", " i.")
 _ROMAN = [tens + ones for tens in ("", "x") for ones in ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")]
 # Words of the parent behind its last item.
 _TAIL = re.compile(
@@ -424,7 +458,8 @@ def _is_item(body: str) -> bool:
 def _inline_style(m: re.Match[str], ordinal: int) -> str | None:
     """The style of the list in which `m` can have this ordinal."""
     if m["dot"]:
-        return "1." if int(m["dot"]) == ordinal else None
+        styles = {str(ordinal): "1.", chr(96 + min(ordinal, 26)): "a.", _ROMAN[min(ordinal, len(_ROMAN)) - 1]: "i."}
+        return styles.get(m["dot"])
     if m["num"]:
         return "1)" if int(m["num"]) == ordinal else None
     letters = m["roman"] or m["alpha"]
@@ -564,13 +599,13 @@ def _cut_inline(text: str, item: Item, tree: _Tree) -> Iterator[Item]:
 
 
 def _prose_sections(text: str, items: Sequence[Item]) -> set[Section]:
-    """The sections whose lines without bullets are prose, and not a list of one-sentence lines."""
+    """The sections that are prose: a few paragraphs, or many of several sentences, and not a list of lines."""
     counts: dict[Section, list[int]] = {}
     bulleted = {item.section for item in items if item.marked}
     for item in items:
         if not item.marked and item.parent is None and not item.children and item.section not in bulleted:
             counts.setdefault(item.section, []).append(len(_sentences(text, item.start, item.end)))
-    return {s for s, lines in counts.items() if len(lines) < 3 or lines.count(1) < 0.7 * len(lines)}
+    return {s for s, lines in counts.items() if len(lines) < 4 or sum(lines) >= 3 * len(lines)}
 
 
 # --- polarity, cohorts, ids -------------------------------------------------------------------------------------------

@@ -349,9 +349,24 @@ _BARE_LABEL = re.compile(
 )
 
 
-def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> Heading | None:
-    """The heading that a line is, or None. `marked`: it has a bullet; `kind`: the polarity of its section so far."""
-    if len(raw) > 240 or (marked and not raw.endswith(_COLON) and not _may_be_bulleted_heading(raw)):
+_BULLETED_SECTION = re.compile(r"(?:\w+ )?\w+clusions?(?: criteri(?:a|on))?")
+
+
+# "Exclusion Criteria Previous therapies": the section and its first topic in one line
+_WITH_TOPIC = re.compile(
+    r"(?:[A-Z]\w+ )?(?P<section>Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?: [\w/&,()-]+){1,8}[:.]?"
+)
+
+
+def read_heading(
+    raw: str, *, marked: bool, kind: Kind | None, others: bool, below: Literal["bullets", "section", ""] = ""
+) -> Heading | None:
+    """The heading that a line is, or None.
+
+    `marked`: it has a bullet; `kind`: the polarity of its section so far; `others`: see `names_populations`;
+    `below`: what follows at once. Over bullets a bare topic is a heading and no criterion, over a section heading a cohort is.
+    """
+    if len(raw) > 240 or (marked and below != "section" and not raw.endswith(_COLON) and not _may_be_bulleted_heading(raw)):
         return None
     line = unmarked(raw)
     if "_" in line:
@@ -363,7 +378,9 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
         return None
     colon = plain.endswith(_COLON)
     section = _section(plain, line) if len(plain) <= 160 and _has(plain, _SECTION_CUES) else None
-    if section and section.kind and (not marked or colon or len(bare.split()) <= 4):
+    # "* Contraindication for statins" is a criterion, "* Exclusion criteria" and "* Exclusion" are headings
+    bulleted = section is not None and (section.pdq or colon or bool(_BULLETED_SECTION.fullmatch(bare)))
+    if section and section.kind and (not marked or bulleted):
         return section
     if colon and (cohorts := as_cohorts(line, others=others)):
         return Heading("cohort", cohorts=cohorts)
@@ -373,6 +390,8 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
         return section
     if len(bare) > 90:
         return None
+    if below == "section" and (cohorts := as_cohorts(line, others=True)):
+        return Heading("cohort", cohorts=cohorts)
     if (
         marked
         and not colon
@@ -385,8 +404,11 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool) -> 
         if colon or named or line.startswith("For ") or (cohorts == () and bare.count(" ") < 3):
             return Heading("cohort", cohorts=cohorts)
     if not marked:
-        if bare in _words("modifier"):
+        short = below == "bullets" and line[0].isupper() and bare.count(" ") < 4 and not line.endswith((".", ";", ","))
+        if bare in _words("modifier") or (short and (_topics().fullmatch(bare) or not _REQUIRES.search(bare))):
             return Heading("topic")
+        if (topic := _WITH_TOPIC.fullmatch(line)) and not re.search(r"\b(?:is|are|were|was|will|must|may|include)\b", plain):
+            return Heading("section", "exclusion" if topic["section"].lower() == "exclusion" else "inclusion", ())
         if colon and (own := re.match(r"(?:in)?eligible\b", bare)) and bare.count(" ") < 4:
             return Heading("polarity", "exclusion" if own[0].startswith("in") else "inclusion")
         emphasised = raw.lstrip().startswith(("**", "__")) or (line.isupper() and len(line) > 4)
@@ -494,7 +516,7 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
         return None
     colon = plain.endswith(_COLON)
     if not colon and not re.search(
-        r"\b(?:following|below|criteri\w+|conditions?|if|any|when)\b|^(?:excluded|allowed|required)\W*$", plain
+        r"\b(?:following|below|conditions?|if|any|when|all)\b|^(?:excluded|allowed|required)\W*$", plain
     ):
         return None
     excludes, includes = _EXCLUDES.search(plain), _INCLUDES.search(plain)
