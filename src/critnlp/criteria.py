@@ -246,7 +246,9 @@ class _Grower:
         """What stands right below block `i`."""
         if i + 1 == len(self.blocks):
             return ""
-        following = self.blocks[i + 1]
+        following, block = self.blocks[i + 1], self.blocks[i]
+        if following.markers and not (block.gap and i and self.blocks[i - 1].markers):
+            return ""  # a line among bullets that has lost its own
         return "section" if following.alone else "bullets" if following.markers else ""
 
     def _deeper(self, i: int) -> bool:
@@ -290,7 +292,7 @@ def _holds(top: Item, block: Block, text: str) -> bool:
         return block.indent > top.indent or not _SUBJECT.match(text, block.start) or bool(_SUBJECT.match(text, first.start))
     if block.indent < top.indent:
         return False
-    if block.indent > top.indent + 1:
+    if block.indent > top.indent + (1 if block.ordinal or block.style == top.style else 0):
         return True
     if block.style == top.style and top.announces:
         # Items in the column of "…one of the following:" are its own where "or" chains them, or where a numbering starts anew.
@@ -355,7 +357,8 @@ _FIRST_OF_LIST = ("1)", "1）", "a)", "i)", "A)", "1]", "a]", "i]", " 1. ", " a.
 _ROMAN = [tens + ones for tens in ("", "x") for ones in ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")]
 # Words of the parent behind its last item.
 _TAIL = re.compile(
-    r"[,;]\s+(?=(?:within|prior to|before|in the (?:last|past|previous)|during|at (?:screening|baseline|study entry|the time)"
+    r"\s+(?=(?:are|is|will be) (?:excluded|not eligible|eligible|ineligible)\b)"
+    r"|[,;]\s+(?=(?:within|prior to|before|in the (?:last|past|previous)|during|at (?:screening|baseline|study entry|the time)"
     r"|as (?:assessed|determined|judged)|unless|obtained|in the opinion)\b)"
 )
 _ABBREVIATED = re.compile(
@@ -569,7 +572,9 @@ def _refine(text: str, tree: _Tree) -> list[Item]:
 def _listed_throughout(text: str, item: Item) -> bool:
     """Whether an inline list goes on over several sentences of the item, so that these part nothing."""
     found = _inline_list(text, item.start, item.end)
-    return found is not None and len(found.items) > 2 and len(_sentences(text, found.items[0].marker[0], item.end)) > 1
+    if found is None or len(found.items) < 3:
+        return False
+    return len(_sentences(text, found.items[0].marker[0], found.items[-1].marker[0])) > 1
 
 
 def _part(item: Item, start: int, end: int, parent: Item | None = None) -> Item:
@@ -654,10 +659,10 @@ def _settle(text: str, tree: _Tree, items: list[Item]) -> None:
         kind = next((h.kind for h in scopes if h.kind), item.section.kind)
         cohorts = next((h.cohorts for h in scopes if h.cohorts is not None), item.section.cohorts)
         if above:
-            kind = above.kind if above.kind != "unspecified" else kind
+            kind = above.kind
             cohorts = cohorts or above.cohorts
         if kind is None:
-            kind = _own_kind(own)
+            kind = _own_kind(" ".join(text[a:b] for a, b in item.spans))
         if kind is None and contrast and item.start < contrast[0]:
             kind = "inclusion"  # a list that the author set against the "Exclusion" below it
         item.kind = kind or "unspecified"

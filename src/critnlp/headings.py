@@ -168,7 +168,7 @@ def _has(text: str, cues: tuple[str, ...]) -> bool:
 
 _COHORT_FORE = re.compile(
     r"^(?:(?:additional |further |specific )?(?:criteri(?:a|on)|requirements?) (?:for|specific to) |for |in "
-    r"|specific to |applies to |applicable to |eligible )?(?:the |both )?",
+    r"|specific to |applies to |applicable to |eligible )?(?:the )?",
     re.IGNORECASE,
 )
 _COHORT_AFT = re.compile(
@@ -244,7 +244,8 @@ def as_cohorts(raw: str, *, others: bool) -> tuple[str, ...] | None:
     if patterns.everyone.fullmatch(named) or patterns.everyone.fullmatch(phrase):
         return ()
     for candidate in (phrase, named, _COHORT_AFT.sub("", named)):
-        if label := patterns.label.fullmatch(candidate):
+        label = patterns.label.fullmatch(re.sub(r"^both ", "", candidate, flags=re.IGNORECASE))
+        if label and not re.search(r"\bfollowing\b|\b(?:one|any|all) of\b", candidate, re.IGNORECASE):
             return cohort_names(label["name"])
     phrase = re.sub(r"\s*\([^)]*\)", "", phrase)
     if len(phrase) <= 70 and (patterns.population.fullmatch(phrase) or patterns.population.fullmatch(named)):
@@ -349,6 +350,7 @@ _BARE_LABEL = re.compile(
 )
 
 
+_PERMITS = re.compile(r"\b(?:allowed|permitted|acceptable|recommended|exceptions?)\b")
 _BULLETED_SECTION = re.compile(r"(?:\w+ )?\w+clusions?(?: criteri(?:a|on))?")
 
 
@@ -377,6 +379,8 @@ def read_heading(
     if not bare:
         return None
     colon = plain.endswith(_COLON)
+    if colon and _PERMITS.search(plain) and _all_filler(plain) and not _EXCLUDES.search(plain):
+        return None  # "Allowed:" announces what is permitted, and neither includes nor excludes
     section = _section(plain, line) if len(plain) <= 160 and _has(plain, _SECTION_CUES) else None
     # "* Contraindication for statins" is a criterion, "* Exclusion criteria" and "* Exclusion" are headings
     bulleted = section is not None and (section.pdq or colon or bool(_BULLETED_SECTION.fullmatch(bare)))
@@ -384,6 +388,8 @@ def read_heading(
         return section
     if colon and (cohorts := as_cohorts(line, others=others)):
         return Heading("cohort", cohorts=cohorts)
+    if section and not marked and bare.count(" ") < 2:
+        return section
     if (polarity := _polarity(plain, kind)) and not (section and polarity.rank == "topic"):
         return polarity
     if section and (not marked or colon):
@@ -449,7 +455,7 @@ _BULLETED_STARTS = (
 def is_topic(raw: str) -> bool:
     """Whether a bulleted line over bullets names a mere topic, as "1. Diagnosis" and "2. Other Medical Conditions" do."""
     line = unmarked(raw).strip(PUNCTUATION)
-    title = line.istitle() and line.count(" ") < 4 and not raw.rstrip().endswith(_COLON) and not _REQUIRES.search(line.lower())
+    title = line.istitle() and 0 < line.count(" ") < 4 and not raw.rstrip().endswith(_COLON) and not _REQUIRES.search(line.lower())
     return title or bool(_topics().fullmatch(line.lower()))
 
 
@@ -483,7 +489,9 @@ def _section(plain: str, line: str) -> Heading | None:
             return None
         if re.search(r"[;]\s+\w|[a-z]{2}\.\s+\w", plain):
             return None
-        return Heading("section", pattern.kind, _section_cohorts(line, bare, behind))
+        return Heading(
+            "section", pattern.kind, _section_cohorts(line, bare if bare.count(" ") == before.count(" ") else before, behind)
+        )
     return None
 
 
@@ -530,8 +538,6 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
     kind: Kind = "exclusion" if excludes else "inclusion"
     if kind == "inclusion" and alternative and not re.search(r"\bonly if\b|\ball\b", plain):
         return None  # an alternative: a lead-in
-    if re.match(r"(?:allowed|permitted|recommended)\b", plain):
-        return Heading("polarity", section or kind)
     return Heading("polarity", kind)
 
 
@@ -577,7 +583,7 @@ def inline_headings(text: str) -> Iterator[tuple[int, int]]:
         line = text[max(0, before.start() - 60) : before.start()].rpartition("\n")[2]
         if line and _LABEL.fullmatch(line):
             continue  # "* CROSSOVER INCLUSION CRITERIA: …" is read as a whole
-        lower = m[0].lstrip("*_")[0].islower()
+        lower = text[before.start() : m.end()].lstrip("*_")[0].islower()
         if (lower or _REFERENCE.search(line)) and line.strip():
             continue
         if before.start() >= last:

@@ -30,13 +30,13 @@ _MARKER = re.compile(
     | \\?(?P<dash>[-–—−‐‑]{{1,3}}|\+)(?=\s|[A-Za-z≥≤<>("“'\[\\])
     | (?P<stars>\*{{2,3}})(?=\s)
     | (?P<o>o)(?=\s)
-    | [(\[（](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]）](?=\s|[^\W\d]|[≥≤<>\\])
+    | [(\[（](?:(?P<num_b>\d{{1,3}})|(?P<roman_b>{_ROMAN})|(?P<alpha_b>[A-Za-z]))\\?[)\]）](?=\s|[^\W\d]|[≥≤<>\\]|$)
     | (?P<dotted>\d{{1,2}}(?:\.\d{{1,2}})+)(?:\\?[.)])?(?=\s)
-    | (?P<num>\d{{1,3}})(?P<num_end>\\?[.)\]:](?!\d)|[.)]-)(?=\s|[^\W\d]|[≥≤<>(\\])
-    | (?P<dashed>\d{{1,2}})\s?[-–](?=\s+[^\W\d]|[A-Z])
+    | (?P<num>\d{{1,3}})(?P<num_end>\\?[.)\]:：、](?!\d)|[.)]-)(?=\s|[^\W\d]|[≥≤<>(\\]|$)
+    | (?P<dashed>\d{{1,2}})(?:\s?[-–](?=\s+[^\W\d]|[A-Z])|,(?=\s+[A-Z]))
     | (?P<code>(?:INC|EXC|IC|EC|I|E|In|Ex)[- ]?\d{{1,2}})\s?[.):](?=\s|[A-Z])
-    | (?P<roman>{_ROMAN})\\?(?P<roman_end>[.)])(?=\s|[A-Z])
-    | (?P<alpha>[A-Za-z])\\?(?P<alpha_end>[.)])(?=\s|[A-Z])
+    | (?P<roman>{_ROMAN})\\?(?P<roman_end>[.)])(?=\s|[A-Z]|$)
+    | (?P<alpha>[A-Za-z])\\?(?P<alpha_end>[.)])(?=\s|[A-Z]|$)
     | (?P<circled>[①-⑳⑴-⒇])
     | \#?(?P<bare>\d{{1,2}})(?=\s+[A-Z≥≤<>\\])
     """,
@@ -167,11 +167,11 @@ def _split_listed(text: str, block: Block) -> Iterator[Block]:
     """A block that begins with a bullet or number and goes on with the next ones ("- … - …", "1. … 2. …"), item by item."""
     first = block.markers[-1] if block.markers else None
     cuts: list[int] = []
-    if first and block.end - block.start > 20:
+    if first and block.end - block.start > 8:
         sign = text[first.start : first.end].lstrip("\\")
         if not first.ordinal and not sign.isalpha() and (block.run_in or sign in "•●▪■"):
             cuts = _bullets_within(text, sign, block.start, block.end)
-        elif first.style in ("1.", "1)"):
+        elif first.style in ("1.", "1)", "(1)", "a)", "(a)"):
             cuts = list(_numbers_within(text, first, block.start, block.end))
     if not cuts:
         yield block
@@ -195,9 +195,14 @@ def _stripped_end(text: str, start: int, end: int) -> int:
 
 def _numbers_within(text: str, first: Marker, start: int, end: int) -> Iterator[int]:
     """Where the numbers stand that go on from `first`. "Type 1 or 2. Foo" names a number and begins no item."""
-    sign, expected = first.style[1], first.ordinal + 1
-    while f"{expected}{sign}" in text[start:end]:
-        found = re.compile(rf"(?<=[\s.;,]){expected}\\?{re.escape(sign)}(?=\s*[A-Za-z≥≤<>(])").search(text, start, end)
+    shape, sign = first.style, re.escape(first.style[-1])
+    bracket = r"\(" if shape[0] == "(" else r"(?<=[\s.;,])"
+    expected = first.ordinal + 1
+    while expected < (27 if "a" in shape else 100):
+        number = chr(96 + expected) if "a" in shape else str(expected)
+        if f"{number}{first.style[-1]}" not in text[start:end]:
+            return
+        found = re.compile(rf"{bracket}{number}\\?{sign}(?=\s*[A-Za-z≥≤<>(])").search(text, start, end)
         if not found or _NAMES_NUMBER.search(text, max(start, found.start() - 12), found.start()):
             return
         yield found.start()
