@@ -1,6 +1,6 @@
 """Measures the whole run: trials per second and peak memory of `critnlp extract`, and that workers do not change its output.
 
-    python benchmarks/extract.py TRIALS.jsonl.xz [--trials 2000] [--workers 1 2] [--rounds 3]
+python benchmarks/extract.py TRIALS.jsonl.xz [--trials 2000] [--workers 1 2] [--rounds 3]
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "trials.jsonl")
-        with lzma.open(chosen.path, "rt", encoding="utf-8", newline="\n") as lines, source.open("w", encoding="utf-8", newline="") as out:
-            number = 0
+        number = 0
+        with (
+            lzma.open(chosen.path, "rt", encoding="utf-8", newline="\n") as lines,
+            source.open("w", encoding="utf-8", newline="") as out,
+        ):
             # every k-th line, so that old and new trials are both in the sample
             for line in itertools.islice(lines, 0, None, 24 if chosen.trials else 1):
                 if chosen.trials and number == chosen.trials:
@@ -72,8 +75,8 @@ def main() -> None:
             rate = [number / seconds for seconds, _ in rounds]
             size = result.stat().st_size / 1e6
             print(
-                f"{number} trials, {workers} worker(s), {chosen.rounds} round(s): median {statistics.median(rate):.0f} trials/s with start-up,"
-                f" peak {max(peak for _, peak in rounds)} MB a process, {size:.0f} MB written",
+                f"{number} trials, {workers} worker(s), {chosen.rounds} round(s): median {statistics.median(rate):.0f} trials/s"
+                f" with start-up, peak {max(peak for _, peak in rounds)} MB a process, {size:.0f} MB written",
                 flush=True,
             )
         print("the output is the same for all" if len(digests) == 1 else "THE OUTPUT DIFFERS")

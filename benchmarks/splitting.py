@@ -57,7 +57,8 @@ def scale(path: Path) -> Iterator[str]:
         empty += not found.criteria
         depth += sum(c.parent_id is not None for c in found.criteria)
     total = sum(kinds.values())
-    yield f"{trials} trials, {crashes} crashes, {untiled} not tiled exactly, {total} criteria, {depth / total:.1%} of them sub-items"
+    yield f"{trials} trials, {crashes} crashes, {untiled} not tiled exactly"
+    yield f"{total} criteria, {depth / total:.1%} of them sub-items"
     yield "criteria per kind: " + ", ".join(f"{k} {n} ({n / total:.2%})" for k, n in kinds.most_common())
     yield f"without any heading: {bare} trials ({bare / trials:.2%}); without any criterion: {empty} ({empty / trials:.2%})"
     characters = sum(segments.values())

@@ -134,9 +134,7 @@ def tagged(*texts: str) -> tuple[schema.Criterion, ...]:
         span = (start, start + len(text))
         rule = schema.Unsupported(reason="unparsed")
         criteria.append(
-            schema.Criterion(
-                id=f"I{number}", kind="inclusion", start=span[0], end=span[1], fragments=(span,), rule=rule
-            )
+            schema.Criterion(id=f"I{number}", kind="inclusion", start=span[0], end=span[1], fragments=(span,), rule=rule)
         )
         start = span[1] + 1
     nlp = blank_pipeline()
@@ -152,9 +150,7 @@ def names(criterion: schema.Criterion) -> list[tuple[str, str, str]]:
 
 @needs_scispacy
 def test_a_defined_short_form_is_known_in_the_whole_trial() -> None:
-    first, second, third = tagged(
-        "ZKD is excluded", "Zonal knee deformity (ZKD) or chronic kidney disease (CKD)", "Two CKDs"
-    )
+    first, second, third = tagged("ZKD is excluded", "Zonal knee deformity (ZKD) or chronic kidney disease (CKD)", "Two CKDs")
     assert names(first) == []  # nothing knows what "zonal knee deformity" is
     assert names(second) == [("CONDITION", "chronic kidney disease (CKD)", "lexicon")]
     assert names(third) == [("CONDITION", "CKDs", "abbreviation")]

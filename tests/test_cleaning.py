@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from critnlp.cleaning import clean, clean_text
+from critnlp.cleaning import Clean, clean, clean_text
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,7 @@ def test_an_impossible_source_span_is_an_error(start: int, end: int) -> None:
         clean("four").clean_span(start, end)
 
 
-PIECES = st.sampled_from(
-    [*"ab7 \t\n.>≥\\&;", "\r\n", "<br>", "<BR />", "\\>=", "&gt;", "&gte;", "&#8805;", "\u00a0", "😀"]
-)
+PIECES = st.sampled_from([*"ab7 \t\n.>≥\\&;", "\r\n", "<br>", "<BR />", "\\>=", "&gt;", "&gte;", "&#8805;", "\u00a0", "😀"])
 SOURCES = st.lists(PIECES, max_size=30).map("".join)
 
 
@@ -118,9 +116,7 @@ def test_what_no_edit_touched_is_verbatim(case: tuple[str, list[tuple[int, int]]
 
 
 @given(spanned(), st.data())
-def test_a_round_trip_never_loses_a_character(
-    case: tuple[str, list[tuple[int, int]], Clean], data: st.DataObject
-) -> None:
+def test_a_round_trip_never_loses_a_character(case: tuple[str, list[tuple[int, int]], Clean], data: st.DataObject) -> None:
     _, spans, cleaned = case
     low, high = data.draw(st.sampled_from(spans))
     start = data.draw(st.integers(low, high - 1))

@@ -36,8 +36,8 @@ def test_a_text_becomes_criteria_with_entities_and_categories(nlp: Language) -> 
     parsed = critnlp.parse_text(TEXT, nlp)
     assert [(c.id, c.kind, c.category) for c in parsed.criteria] == [
         ("I1", "inclusion", "lab"),
-        ("I2", "inclusion", "staging"),
-        ("E1", "exclusion", "disease"),
+        ("I2", "inclusion", "disease"),
+        ("E1", "exclusion", "procedure"),
         ("E2", "exclusion", "prior_therapy"),
     ]
     found = {(e.label, e.text) for c in parsed.criteria for e in c.entities}

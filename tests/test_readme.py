@@ -110,9 +110,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the commands are written for a Unix shell")
-@pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if RUN.match(c.text)], ids=lambda c: f"line {c.line}: {c.text[:60]}"
-)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if RUN.match(c.text)], ids=lambda c: f"line {c.line}: {c.text[:60]}")
 def test_a_command_prints_what_the_readme_shows(command: Command, folder: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         command.text,
@@ -152,9 +150,7 @@ def broken_links(document: Path) -> Iterator[str]:
             continue
         path, _, anchor = target.partition("#")
         file = document.parent / path if path else document
-        if not file.exists() or (
-            anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8"))
-        ):
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file.read_text(encoding="utf-8"))):
             yield target
 
 

@@ -188,9 +188,7 @@ class Page(HTMLParser):
 
     def of(self, tag: str, attribute: str) -> list[str]:
         """The values of an attribute over all tags of the name, in order."""
-        return [
-            attributes[attribute] or "" for name, attributes in self.tags if name == tag and attribute in attributes
-        ]
+        return [attributes[attribute] or "" for name, attributes in self.tags if name == tag and attribute in attributes]
 
 
 def page(*trials: ParsedTrial) -> Page:
@@ -241,9 +239,7 @@ def test_an_entity_says_what_is_known_of_it() -> None:
     ]
     assert "value: >= 1.5" in notes["I2.e1"]
     assert "value of ANC >= 1.5" in notes["I2.e2"]
-    assert re.search(
-        r'<mark [^>]*data-l="LAB"[^>]*>ANC <mark [^>]*data-l="THRESHOLD"[^>]*>&gt;= 1.5</mark></mark>', markup
-    )
+    assert re.search(r'<mark [^>]*data-l="LAB"[^>]*>ANC <mark [^>]*data-l="THRESHOLD"[^>]*>&gt;= 1.5</mark></mark>', markup)
 
 
 def test_hostile_text_is_inert() -> None:
@@ -394,10 +390,7 @@ def test_the_innermost_entity_gives_the_colour() -> None:
 
 def test_only_what_is_not_the_criterion_is_dim() -> None:
     lines = shown(small(), 80, colour=True).splitlines()
-    assert (
-        "\x1b[2mI1    \x1b[0mOne of\x1b[2m ⋯ \x1b[0mwithin 28 days \x1b[2m[disease]\x1b[0m \x1b[2m[Cohort A]\x1b[0m"
-        in lines
-    )
+    assert "\x1b[2mI1    \x1b[0mOne of\x1b[2m ⋯ \x1b[0mwithin 28 days \x1b[2m[disease]\x1b[0m \x1b[2m[Cohort A]\x1b[0m" in lines
 
 
 @pytest.mark.parametrize("width", [5, 12, 40, 80])

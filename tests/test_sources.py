@@ -228,9 +228,7 @@ def test_conditions(value: object, expected: list[str]) -> None:
 def test_text_file(tmp_path: Path) -> None:
     path = write(tmp_path / "nct00000009_v2.txt", TEXT)
     (trial,) = trials(path)
-    assert trial == Trial(
-        nct_id="NCT00000009", eligibility=TEXT, sha256=hashlib.sha256(TEXT.encode()).hexdigest(), source=path
-    )
+    assert trial == Trial(nct_id="NCT00000009", eligibility=TEXT, sha256=hashlib.sha256(TEXT.encode()).hexdigest(), source=path)
 
 
 def test_text_file_without_an_nct_number_in_its_name(tmp_path: Path) -> None:
@@ -282,9 +280,7 @@ def test_legacy_xml(tmp_path: Path) -> None:
 def test_xml_with_many_studies(tmp_path: Path) -> None:
     study = XML.partition("\n")[2]
     broken = study.replace("textblock", "other")
-    path = write(
-        tmp_path / "all.xml", f"<?xml version='1.0'?><results><count>3</count>{study}{broken}{study}</results>"
-    )
+    path = write(tmp_path / "all.xml", f"<?xml version='1.0'?><results><count>3</count>{study}{broken}{study}</results>")
     first, second, third = read([path])
     assert isinstance(first, Trial)
     assert isinstance(third, Trial)
@@ -321,9 +317,7 @@ def test_json_is_told_by_its_content(tmp_path: Path, content: str, names: list[s
 
 
 def test_one_pretty_printed_study_named_jsonl(tmp_path: Path) -> None:
-    assert [trial.nct_id for trial in trials(write(tmp_path / "x.jsonl", json.dumps(STUDY, indent=2)))] == [
-        "NCT00000002"
-    ]
+    assert [trial.nct_id for trial in trials(write(tmp_path / "x.jsonl", json.dumps(STUDY, indent=2)))] == ["NCT00000002"]
 
 
 def test_our_own_output(tmp_path: Path) -> None:
@@ -587,9 +581,7 @@ def test_names_that_cannot_be_written_as_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
 def test_a_packed_file_that_is_cut_off_or_damaged(tmp_path: Path, suffix: str) -> None:
-    lines = "".join(
-        json.dumps(FLAT | {"nct_id": f"NCT{n:08}", "title": str(hash(str(n)))}) + "\n" for n in range(3_000)
-    )
+    lines = "".join(json.dumps(FLAT | {"nct_id": f"NCT{n:08}", "title": str(hash(str(n)))}) + "\n" for n in range(3_000))
     path = write(tmp_path / f"x.jsonl{suffix}", lines)
     data = Path(path).read_bytes()
     for broken in (data[: len(data) - 10], data[: len(data) // 2] + b"\xff" * 50 + data[len(data) // 2 + 50 :]):
@@ -610,8 +602,7 @@ def test_a_broken_line_of_jsonl_leaves_the_others(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", b"\n".join(lines))
     offset = sum(len(line) + 1 for line in lines[:8]) + lines[8].index(b"\xe9")
     assert problems(path) == [
-        f"{path}:7: is not JSON (Expecting property name enclosed in double quotes at column 26); "
-        "correct it, or fetch it again",
+        f"{path}:7: is not JSON (Expecting property name enclosed in double quotes at column 26); correct it, or fetch it again",
         f"{path}:9: is not UTF-8 (byte {offset}); save it as UTF-8",
         f"{path}:11: its eligibility holds a lone surrogate (\\ud83d at position 0), which is half a character; "
         "fetch or save the record again",
@@ -631,10 +622,7 @@ def test_line_separators_within_json_do_not_end_a_line(tmp_path: Path) -> None:
 
 def csv_outcome(path: str) -> list[str]:
     """What became of each row: the id of its trial, or its error from the line number on."""
-    return [
-        str(result.nct_id) if isinstance(result, Trial) else str(result).removeprefix(path)[:38]
-        for result in read([path])
-    ]
+    return [str(result.nct_id) if isinstance(result, Trial) else str(result).removeprefix(path)[:38] for result in read([path])]
 
 
 @pytest.mark.parametrize(
@@ -676,9 +664,7 @@ def test_a_line_without_end_is_skipped(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sources, "MAX_DOCUMENT", 2**22)
     good = json.dumps(FLAT)
     path = write(tmp_path / "x.jsonl", f"{good}\n{{{'a' * 3_000_000}\n{good}\n{'a' * 9_000_000}\n{good}\n")
-    assert [
-        str(result)[len(path) :] if isinstance(result, SourceError) else result.source for result in read([path])
-    ] == [
+    assert [str(result)[len(path) :] if isinstance(result, SourceError) else result.source for result in read([path])] == [
         f"{path}:1",
         ":2: a line over 1 MiB is not read; write one trial per line",
         f"{path}:3",
@@ -690,15 +676,11 @@ def test_a_document_over_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sources, "MAX_DOCUMENT", 2**20)
     monkeypatch.setattr(sources, "MAX_RECORD", 2**20)
     many = write(tmp_path / "x.json", json.dumps([FLAT] * 10_000))
-    assert problems(many) == [
-        f"{many}: a JSON document over 1 MiB is not read; split it, or write one trial per line (JSONL)"
-    ]
+    assert problems(many) == [f"{many}: a JSON document over 1 MiB is not read; split it, or write one trial per line (JSONL)"]
     one = write(tmp_path / "x.xml", XML.replace("<phase>", "<results>" + "<r/>" * 1_000_000 + "</results><phase>"))
     assert problems(one) == [f"{one}: a study over 1 MiB of XML is not read; leave out its results"]
     row = write(tmp_path / "x.csv", "id,eligibility\n" + '1,"' + '\n","' * 400_000)
-    assert problems(row)[0] == (
-        f"{row}:2: is not a row of CSV (a row over 1 MiB); check the quotes and lengths of its fields"
-    )
+    assert problems(row)[0] == (f"{row}:2: is not a row of CSV (a row over 1 MiB); check the quotes and lengths of its fields")
 
 
 @pytest.mark.parametrize("name", ["x.jsonl.xz", "x.csv"])

@@ -112,9 +112,7 @@ def test_a_number_right_behind_a_name_is_its_value(text: str, expected: list[str
 
 
 def test_of_one_label_the_longest_stands() -> None:
-    assert shown("heart failure", CriterionTagger(terms=terms()).mentions("heart failure")) == [
-        "CONDITION|heart failure"
-    ]
+    assert shown("heart failure", CriterionTagger(terms=terms()).mentions("heart failure")) == ["CONDITION|heart failure"]
 
 
 def test_an_unknown_label_is_a_fault_of_the_table() -> None:
@@ -144,9 +142,7 @@ def criterion(text: str, id: str = "I1", *fragments: tuple[int, int]) -> schema.
     own = fragments or ((0, len(text)),)
     rule = schema.Unsupported(reason="unparsed")
     start, end = own[0][0], own[-1][1]
-    return schema.Criterion(
-        id=id, kind="inclusion", start=start, end=end, fragments=own, text=text[start:end], rule=rule
-    )
+    return schema.Criterion(id=id, kind="inclusion", start=start, end=end, fragments=own, text=text[start:end], rule=rule)
 
 
 def test_entities_are_numbered_in_text_order_and_know_nothing_more(nlp: spacy.language.Language) -> None:

@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-_NUMBER = re.compile(
-    r"[<>≤≥=%]|\d+(?:\.\d+)?\s?(?:[mkµ]?g|[md]?l|[mc]m|m?sec|ms|years?|days?|weeks?|months?)\b", re.IGNORECASE
-)
+_NUMBER = re.compile(r"[<>≤≥=%]|\d+(?:\.\d+)?\s?(?:[mkµ]?g|[md]?l|[mc]m|m?sec|ms|years?|days?|weeks?|months?)\b", re.IGNORECASE)
 _SHORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9/&+.-]{0,8}[A-Za-z0-9]")
 _CUES = frozenset(["e.g", "i.e", "eg", "ie", "etc", "or", "and", "vs", "see"])
 

@@ -131,9 +131,7 @@ def _tally(rows: Sequence[_Row]) -> str:
     """`12 criteria, 7 sub-items`."""
     depths = [row.depth for row in rows if isinstance(row.item, Criterion)]
     top, below = sum(depth == 0 for depth in depths), sum(depth > 0 for depth in depths)
-    return f"{top} {'criterion' if top == 1 else 'criteria'}" + (
-        f", {below} sub-item{'s' * (below != 1)}" if below else ""
-    )
+    return f"{top} {'criterion' if top == 1 else 'criteria'}" + (f", {below} sub-item{'s' * (below != 1)}" if below else "")
 
 
 def _label_counts(parsed: Iterable[ParsedTrial]) -> list[tuple[Label, int]]:
@@ -334,12 +332,8 @@ def _contents(trials: Sequence[ParsedTrial]) -> str:
         if one.warnings:
             counts += f'<span class="warns" title="{len(one.warnings)} warnings"><b>!</b>{len(one.warnings)}</span>'
         title = f'<span class="quiet">{_escape(one.trial.title)}</span>' if one.trial.title else ""
-        entries.append(
-            f'<li><a href="#t{number}"><b>{_escape(_name(one))}</b>{title}</a><span class="mini">{counts}</span></li>'
-        )
-    return (
-        f'<nav aria-label="Trials"><details open><summary>Trials</summary><ol>{"".join(entries)}</ol></details></nav>'
-    )
+        entries.append(f'<li><a href="#t{number}"><b>{_escape(_name(one))}</b>{title}</a><span class="mini">{counts}</span></li>')
+    return f'<nav aria-label="Trials"><details open><summary>Trials</summary><ol>{"".join(entries)}</ol></details></nav>'
 
 
 def _filters(trials: Sequence[ParsedTrial], criteria: Sequence[Criterion]) -> str:
@@ -410,8 +404,7 @@ def _warnings(parsed: ParsedTrial, anchor: str) -> str:
         return ""
     ids = {criterion.id for criterion in parsed.criteria}
     items = "".join(
-        f"<li>{_link(anchor, warning.criterion, ids)}<b>{warning.code.replace('_', ' ')}</b> "
-        f"{_escape(warning.message)}</li>"
+        f"<li>{_link(anchor, warning.criterion, ids)}<b>{warning.code.replace('_', ' ')}</b> {_escape(warning.message)}</li>"
         for warning in parsed.warnings
     )
     title = _plural(len(parsed.warnings), "warning", "warnings")
@@ -461,8 +454,7 @@ def _item(
     cleaned = clean(eligibility, criterion.fragments)
     text = cleaned.text
     marks = [
-        _Mark(start, len(text), '<span class="join">', '<span class="rest">', "</span>")
-        for start in _joins(criterion, cleaned)
+        _Mark(start, len(text), '<span class="join">', '<span class="rest">', "</span>") for start in _joins(criterion, cleaned)
     ]
     mentions = list(_mentions(criterion, cleaned))
     for start, end, entity in mentions:
@@ -477,9 +469,7 @@ def _item(
     tags = [f'<span class="tag">{criterion.category.replace("_", " ")}</span>'] if criterion.category != "other" else []
     tags += [f'<span class="tag cohort">{_escape(cohort)}</span>' for cohort in criterion.cohorts]
     if criterion.modifies:
-        tags.append(
-            f'<span class="tag">modifies {_link(anchor, criterion.modifies, ids) or _escape(criterion.modifies)}</span>'
-        )
+        tags.append(f'<span class="tag">modifies {_link(anchor, criterion.modifies, ids) or _escape(criterion.modifies)}</span>')
     if criterion.computable in _COMPUTABLE:
         tags.append(f'<span class="tag {criterion.computable}">{_COMPUTABLE[criterion.computable]}</span>')
     else:
@@ -487,8 +477,7 @@ def _item(
     says = criterion.describe if criterion.describe != criterion.clean_text else ""
     labels = " ".join(dict.fromkeys(entity.label for entity in criterion.entities))
     alerts = "".join(
-        f'<p class="warning"><b>! {warning.code.replace("_", " ")}</b> {_escape(warning.message)}</p>'
-        for warning in warnings
+        f'<p class="warning"><b>! {warning.code.replace("_", " ")}</b> {_escape(warning.message)}</p>' for warning in warnings
     )
     source = quote(f"{anchor}-source-{criterion.id}")
     return (
@@ -496,9 +485,7 @@ def _item(
         f' data-k="{criterion.kind}" data-g="{criterion.category}" data-l="{labels}"{" data-w" if warnings else ""}>'
         f'<div class="card"><a class="id" href="#{source}" title="Show in the source text">{_escape(criterion.id)}</a>'
         f'<div><p class="text">{_enclose(text, marks)}</p>&nbsp;'
-        f'<p class="tags">{"".join(tags)}</p>'
-        + (f'<p class="says">{_escape(says)}</p>' if says else "")
-        + f"{alerts}</div></div>"
+        f'<p class="tags">{"".join(tags)}</p>' + (f'<p class="says">{_escape(says)}</p>' if says else "") + f"{alerts}</div></div>"
     )
 
 

@@ -240,9 +240,7 @@ def _decode(data: bytes, name: str, offset: int = 0, encoding: str = "utf-8") ->
 def _read_whole(stream: IO[bytes], name: str, what: str, limit: int) -> bytes:
     data = stream.read(limit + 1)
     if len(data) > limit:
-        raise SourceError(
-            f"{name}: {what} over {limit // 2**20} MiB is not read; split it, or write one trial per line (JSONL)"
-        )
+        raise SourceError(f"{name}: {what} over {limit // 2**20} MiB is not read; split it, or write one trial per line (JSONL)")
     return data
 
 
@@ -482,9 +480,7 @@ def _read_xml(stream: IO[bytes], name: str, encoding: str | None) -> Iterator[Re
         if problem:
             raise problem
         if pending > MAX_RECORD:
-            raise SourceError(
-                f"{name}: a study over {MAX_RECORD // 2**20} MiB of XML is not read; leave out its results"
-            )
+            raise SourceError(f"{name}: a study over {MAX_RECORD // 2**20} MiB of XML is not read; leave out its results")
     if not number:
         root = _short(studies.root)
         raise SourceError(f"{name}: is XML without a <clinical_study> (root: <{root}>); fetch the study as JSON")
@@ -555,9 +551,7 @@ def _header(name: str, row: list[str]) -> list[str]:
     known = {column for names in _NAMES.values() for column in names}
     if not _has(columns, "eligibility"):
         found = _list(row)
-        raise SourceError(
-            f"{name}: has no column eligibility or criteria (columns: {found}); rename the one with the text"
-        )
+        raise SourceError(f"{name}: has no column eligibility or criteria (columns: {found}); rename the one with the text")
     if twice := [column for column in known if columns.count(column) > 1]:
         raise SourceError(f"{name}: has the column {min(twice)} more than once; rename or remove one of them")
     return columns
@@ -722,9 +716,7 @@ def _text(value: object) -> str | None:
 
 
 def _too_long(name: str) -> SourceError:
-    return SourceError(
-        f"{name}: its text is over {MAX_TEXT:,} characters, and no eligibility text is; give one trial's text"
-    )
+    return SourceError(f"{name}: its text is over {MAX_TEXT:,} characters, and no eligibility text is; give one trial's text")
 
 
 def _check_unicode(name: str, key: str, text: str | None) -> None:

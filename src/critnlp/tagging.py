@@ -31,9 +31,7 @@ FACTORY = "critnlp_tagger"
 Span = tuple[int, int]
 
 # What an abbreviation can name, what takes its bracketed abbreviation along, and what may lie within a time phrase.
-NAMES = frozenset(
-    {"CONDITION", "LAB", "SCALE", "BIOMARKER", "DRUG", "PROCEDURE", "DEVICE", "REPRODUCTIVE", "OBSERVATION"}
-)
+NAMES = frozenset({"CONDITION", "LAB", "SCALE", "BIOMARKER", "DRUG", "PROCEDURE", "DEVICE", "REPRODUCTIVE", "OBSERVATION"})
 # Of two labels for the same words, the one that stands first here.
 _PRECEDENCE = (
     *("STAGING", "THRESHOLD", "TEMPORAL", "SCALE", "BIOMARKER", "LAB", "CONDITION", "DRUG", "PROCEDURE", "DEVICE"),
@@ -490,9 +488,7 @@ def tag_trial(eligibility: str, criteria: Sequence[schema.Criterion], nlp: Langu
         relation = schema.Relation(type="abbreviates", head=entities[short].id, tail=entities[long].id)
         relations[short[0]].append(relation)
     return tuple(
-        criterion.model_copy(
-            update={"entities": tuple(of_criterion[criterion.id]), "relations": tuple(relations[criterion.id])}
-        )
+        criterion.model_copy(update={"entities": tuple(of_criterion[criterion.id]), "relations": tuple(relations[criterion.id])})
         for criterion in criteria
     )
 
