@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise, zip_longest
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import TypeAdapter
 
 from critnlp import layout, lexicon, schema
 from critnlp.cleaning import clean_text
-from critnlp.headings import Heading, is_topic, leading_heading, names_populations, note_role, own_cohorts, read_heading
+from critnlp.headings import Below, Heading, is_topic, leading_heading, names_populations, note_role, own_cohorts, read_heading
 from critnlp.headings import inline_headings as _inline_headings
 from critnlp.layout import Block
 from critnlp.schema import Kind, SegmentType
@@ -195,7 +195,7 @@ class _Grower:
             return
         self.after_cohort = False
         role = note_role(raw)
-        if role == "incomplete":
+        if role in ("incomplete", "remark"):
             self.tree.incomplete.append((start, end))
         alone = bool(block.markers) or len(_sentences(text, start, end)) == 1
         explains = (
@@ -242,14 +242,16 @@ class _Grower:
         self.items_since = 0
         self.tree.sections.append(self.section)
 
-    def _below(self, i: int) -> Literal["bullets", "section", ""]:
+    def _below(self, i: int) -> Below:
         """What stands right below block `i`."""
         if i + 1 == len(self.blocks):
             return ""
         following, block = self.blocks[i + 1], self.blocks[i]
-        if following.markers and not (block.gap and i and self.blocks[i - 1].markers):
-            return ""  # a line among bullets that has lost its own
-        return "section" if following.alone else "bullets" if following.markers else ""
+        if following.alone:
+            return "section"
+        # Without an empty line above it, a line among bullets may be one that has lost its own.
+        parts = block.gap and i and self.blocks[i - 1].markers
+        return ("bullets" if parts else "list") if following.markers else ""
 
     def _deeper(self, i: int) -> bool:
         """Whether bullets stand below block `i` at a deeper indent."""

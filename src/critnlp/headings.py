@@ -15,7 +15,9 @@ from typing import Literal, cast
 from critnlp import lexicon
 from critnlp.schema import Kind
 
-NoteRole = Literal["incomplete", "nothing", "note"]
+NoteRole = Literal["incomplete", "remark", "nothing", "note"]
+# What stands right below a line: bullets of the list that it parts, bullets, a section heading, or none of these.
+Below = Literal["bullets", "list", "section", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,9 +362,7 @@ _WITH_TOPIC = re.compile(
 )
 
 
-def read_heading(
-    raw: str, *, marked: bool, kind: Kind | None, others: bool, below: Literal["bullets", "section", ""] = ""
-) -> Heading | None:
+def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool, below: Below = "") -> Heading | None:
     """The heading that a line is, or None.
 
     `marked`: it has a bullet; `kind`: the polarity of its section so far; `others`: see `names_populations`;
@@ -407,7 +407,8 @@ def read_heading(
         return Heading("cohort", cohorts=cohorts)
     if (colon or (not marked and len(bare) <= 60)) and (cohorts := as_cohorts(line, others=others)) is not None:
         named = _cohorts().group.match(_COHORT_FORE.sub("", bare))
-        if colon or named or line.startswith("For ") or (cohorts == () and bare.count(" ") < 3):
+        bare_name = named and (named.end() >= len(_COHORT_FORE.sub("", bare)) - 12 or below in ("bullets", "list"))
+        if colon or bare_name or line.startswith("For ") or (cohorts == () and bare.count(" ") < 3):
             return Heading("cohort", cohorts=cohorts)
     if not marked:
         short = below == "bullets" and line[0].isupper() and bare.count(" ") < 4 and not line.endswith((".", ";", ","))
@@ -642,6 +643,9 @@ _NOTE_STARTS = re.compile(
 )
 
 
+_OPENING = 40
+
+
 def note_role(raw: str) -> NoteRole | None:
     """What a line says that requires nothing of a patient, or None."""
     patterns = _notes()
@@ -652,6 +656,8 @@ def note_role(raw: str) -> NoteRole | None:
         return "nothing"
     lower = raw.lower()
     cued = len(raw) <= 600 and (_has(lower, _INCOMPLETE_CUES) or lower.startswith(_INCOMPLETE_STARTS))
-    if cued and any(p.search(raw) for p in patterns["incomplete"]):
-        return "incomplete"
+    found = [m for p in patterns["incomplete"] if (m := p.search(raw))] if cued else []
+    if found:
+        # Behind a requirement the remark makes no note of it: "Gout; other protocol-defined criteria may apply".
+        return "incomplete" if min(m.start() for m in found) <= _OPENING else "remark"
     return "note" if starts and any(p.match(raw) for p in patterns["note"]) else None

@@ -57,7 +57,7 @@ def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
 
     criteria, segments, warnings = split(trial.eligibility)
     tagged = tagging.tag_trial(trial.eligibility, criteria, nlp)
-    layers = ("rules", "lexicon", *(["abbreviations"] if abbreviations.available() else []))
+    layers = ("rules", "lexicon", *(["abbreviation"] if abbreviations.available() else []))
     return schema.ParsedTrial(
         critnlp_version=__version__,
         pipeline=schema.Pipeline(name=f"{nlp.meta['lang']}_{nlp.meta['name']}", version=str(nlp.meta["version"]), layers=layers),
