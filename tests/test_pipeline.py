@@ -54,7 +54,7 @@ def test_an_abbreviation_defined_in_one_criterion_is_linked_in_another(nlp: Lang
     (link,) = parsed.criteria[2].relations
     entities = {e.id: e.text for c in parsed.criteria for e in c.entities}
     assert (link.type, entities[link.head], entities[link.tail]) == ("abbreviates", "CKD", "Chronic kidney disease (CKD)")
-    assert "abbreviations" in parsed.pipeline.layers
+    assert "abbreviation" in parsed.pipeline.layers
 
 
 def test_extract_yields_errors_in_place(tmp_path: Path) -> None:

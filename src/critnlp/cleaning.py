@@ -120,6 +120,10 @@ def clean(source: str, spans: Sequence[tuple[int, int]] | None = None) -> Clean:
 
 def clean_text(source: str, spans: Sequence[tuple[int, int]]) -> str:
     """`clean(source, spans).text`, several times faster where white space is all there is to fold."""
+    if len(spans) == 1:
+        whole = source[slice(*spans[0])]
+        if not _may_be_dirty(whole):
+            return whole
     parts = [source[start:end] for start, end in spans]
     edged = any(part[:1].isspace() or part[-1:].isspace() for part in parts)
     if edged or any(sign in part for part in parts for sign in "\\&<\u200b\ufeff"):

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple, cast
 
@@ -127,6 +127,10 @@ _ABOUT_PATIENTS = re.compile(
 _ABOUT_STUDY = re.compile(r"\bre-?screen|\bscreened (?:once )?(?:more|again)\b|\bsample size\b|\brecruitment\b", re.IGNORECASE)
 
 
+_SHORT = 48
+_known_heading = lru_cache(maxsize=8192)(read_heading)
+
+
 def _grow(text: str) -> _Tree:
     """The items of a text as their indents and numbers nest them, below the headings that stand over them."""
     return _Grower(text).run()
@@ -165,7 +169,9 @@ class _Grower:
         if not block.markers and self.open and len(raw) < 12 and _CONNECTIVE.fullmatch(raw):
             self.open[-1].tails.append((start, end))  # "OR" on a line of its own belongs to the item that it goes on from
             return
-        heading = read_heading(
+        # The same few headings stand over most trials.
+        read = _known_heading if len(raw) <= _SHORT else read_heading
+        heading = read(
             raw,
             marked=bool(block.markers),
             kind=self.section.kind,
@@ -658,11 +664,13 @@ def _settle(text: str, tree: _Tree, items: list[Item]) -> None:
             above = above.parent
         item.parent = above
         own = text[item.start : item.end]
-        kind = next((h.kind for h in scopes if h.kind), item.section.kind)
-        cohorts = next((h.cohorts for h in scopes if h.cohorts is not None), item.section.cohorts)
+        kind, cohorts = item.section.kind, item.section.cohorts
+        for scope in reversed(scopes):
+            kind = scope.kind or kind
+            cohorts = cohorts if scope.cohorts is None else scope.cohorts
         if above:
             kind = above.kind
-            cohorts = cohorts or above.cohorts
+            cohorts = above.cohorts
         if kind is None:
             kind = _own_kind(" ".join(text[a:b] for a, b in item.spans))
         if kind is None and contrast and item.start < contrast[0]:
@@ -687,7 +695,8 @@ def _criteria(text: str, items: Sequence[Item]) -> tuple[schema.Criterion, ...]:
     for item in items:
         parent = item.parent.id if item.parent else None
         own, readable = text[item.start : item.end], clean_text(text, item.spans)
-        modifies = item.note or _MODIFIES_FIRST.match(own) or _MODIFIES_INSIDE.match(own)
+        points = "need not meet" in own or "exception to" in own or "exempt" in own
+        modifies = item.note or _MODIFIES_FIRST.match(own) or (points and _MODIFIES_INSIDE.match(own))
         rows.append(
             {
                 "id": item.id,

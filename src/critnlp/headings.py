@@ -304,8 +304,8 @@ def own_cohorts(text: str) -> tuple[str, ...]:
     prefix = text[:48].partition(":")
     if prefix[1] and (named := _POPULATION_PREFIX.fullmatch(prefix[0].strip())):
         return as_cohorts(named["name"], others=False) or ()
-    if "(" not in text and "[" not in text:
-        return ()
+    if text[:1] not in ("(", "[") and text.rstrip(" .;,:\n")[-1:] not in (")", "]"):
+        return ()  # a cohort in brackets stands at an edge
     folded = " ".join(text.split())
     for m in patterns.suffix.finditer(folded):
         at_edge = m.start() == 0 or not re.search(r"[^\W_]", folded[m.end() :])
@@ -381,7 +381,7 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool, bel
     colon = plain.endswith(_COLON)
     if colon and _PERMITS.search(plain) and _all_filler(plain) and not _EXCLUDES.search(plain):
         return None  # "Allowed:" announces what is permitted, and neither includes nor excludes
-    section = _section(plain, line) if len(plain) <= 160 and _has(plain, _SECTION_CUES) else None
+    section = _section(plain, line, others) if len(plain) <= 160 and _has(plain, _SECTION_CUES) else None
     # "* Contraindication for statins" is a criterion, "* Exclusion criteria" and "* Exclusion" are headings
     bulleted = section is not None and (section.pdq or colon or bool(_BULLETED_SECTION.fullmatch(bare)))
     if section and section.kind and (not marked or bulleted):
@@ -460,7 +460,7 @@ def is_topic(raw: str) -> bool:
     return title or bool(_topics().fullmatch(line.lower()))
 
 
-def _section(plain: str, line: str) -> Heading | None:
+def _section(plain: str, line: str, others: bool) -> Heading | None:
     """ "Key inclusion criteria for Part B:" and its many relatives."""
     colon = plain.endswith(_COLON)
     for pattern in _sections():
@@ -491,12 +491,14 @@ def _section(plain: str, line: str) -> Heading | None:
         if re.search(r"[;]\s+\w|[a-z]{2}\.\s+\w", plain):
             return None
         return Heading(
-            "section", pattern.kind, _section_cohorts(line, bare if bare.count(" ") == before.count(" ") else before, behind)
+            "section",
+            pattern.kind,
+            _section_cohorts(line, bare if bare.count(" ") == before.count(" ") else before, behind, others),
         )
     return None
 
 
-def _section_cohorts(line: str, before: str, behind: str) -> tuple[str, ...]:
+def _section_cohorts(line: str, before: str, behind: str, others: bool) -> tuple[str, ...]:
     """The cohorts of "Donor inclusion criteria" or "Inclusion criteria for Part B"; () for everyone."""
     scope = re.sub(
         r"^[\s:]*(?:[a-h][.)] )?(?:for|from|into|of|in|at|specific to|related to|applicable to|[-–—/(,\[]+)\s*(?:the )?",
@@ -504,7 +506,7 @@ def _section_cohorts(line: str, before: str, behind: str) -> tuple[str, ...]:
         behind,
     )
     for phrase in (scope, before):
-        if phrase and (found := as_cohorts(_as_written(line, phrase), others=True)) is not None:
+        if phrase and (found := as_cohorts(_as_written(line, phrase), others=others)) is not None:
             return found
     named = re.match(r"[\s:]*(?:[a-h][.)] )?(?:for|-|–|—|\()", behind) and len(scope.split()) <= 10
     if scope and named and not _all_filler(scope) and not _NO_COHORT.match(scope):
@@ -546,7 +548,7 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
 _INLINE_CORE = re.compile(
     r"(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s?\s+(?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*"
     r"\s?(?:[:：][*_]*|\.(?=\s+(?:1[.)]|[*•-])\s))"
-    r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?=[ \t]*(?:[\r\n]|$))"
+    r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?=[ \t]*(?:[\r\n]|$)|\s+1[.)]\s)"
     r"|(?:DISEASE|PATIENT|DONOR) CHARACTERISTICS\s?:|PRIOR[ /]CONCURRENT THERAPY\s?:"
     r"|--\s?(?:Disease|Patient|Donor) Characteristics\s?--|--\s?Prior[ /]Concurrent Therapy\s?--"
 )
