@@ -97,7 +97,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment where `critnlp` is the code under test, whatever else is installed."""
     script = tmp_path_factory.mktemp("bin") / "critnlp"
-    script.write_text(f"#!{sys.executable}\nfrom critnlp.cli import main\n\nmain()\n", encoding="utf-8")
+    script.write_text(
+        f"#!{sys.executable}\nfrom critnlp.cli import main\n\nif __name__ == '__main__':\n    main()\n", encoding="utf-8"
+    )
     script.chmod(0o755)
     return os.environ | {
         "PATH": f"{script.parent}{os.pathsep}{os.environ.get('PATH', '')}",
