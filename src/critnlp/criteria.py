@@ -203,14 +203,14 @@ class _Grower:
         role = note_role(raw)
         if role in ("incomplete", "remark"):
             self.tree.incomplete.append((start, end))
-        alone = bool(block.markers) or len(_sentences(text, start, end)) == 1
+        alone = role == "incomplete" and (bool(block.markers) or len(_sentences(text, start, end)) == 1)
         explains = (
             role == "note"
             and not block.markers
             and not raw.endswith(":")
             and (not _ABOUT_PATIENTS.search(raw) or _ABOUT_STUDY.search(raw))
         )
-        if role == "nothing" or (role == "incomplete" and alone) or explains:
+        if role == "nothing" or alone or explains:
             self.tree.pieces.append(("note", start, end))
         else:
             item = self._attach(block, None)

@@ -603,8 +603,7 @@ _LEADING = re.compile(
 
 def leading_heading(raw: str, *, kind: Kind | None, others: bool) -> tuple[Heading, int] | None:
     """The section heading at the start of a line that goes on behind it, and where it ends."""
-    start = raw[:140].lower()
-    m = _LEADING.match(raw) if _has(start, _COLON) and _has(start, _LEADING_CUES) else None
+    m = _LEADING.match(raw) if _has(raw[:140], _COLON) and _has(raw[:140].lower(), _LEADING_CUES) else None
     if not m or m.end() >= len(raw):
         return None
     heading = read_heading(m[0], marked=False, kind=kind, others=others)

@@ -124,7 +124,10 @@ def _separator(text: str) -> re.Pattern[str]:
         return _TILDE
     if newlines <= 2 and len(_BLANKS.findall(text.strip())) >= 2:
         return _BLANKS
-    odd = any(sign in text for sign in "\r\v\f\x85\u2028\u2029") or ("<" in text and any(tag in text.lower() for tag in _TAGS))
+    odd = any(sign in text for sign in "\r\v\f\x85\u2028\u2029")
+    if "<" in text:
+        lower = text.lower()
+        odd = odd or any(tag in lower for tag in _TAGS)
     return _BREAK if odd else _NEWLINE
 
 
@@ -232,6 +235,9 @@ def _bullets_within(text: str, bullet: str, start: int, end: int) -> list[int]:
 # --- markers ----------------------------------------------------------------------------------------------------------
 
 
+_OPENS_MARKER = "ivxIVXEe"  # the letters with which a marker of several letters begins: "iv.", "Ex1:"
+
+
 def _roman(numeral: str) -> int:
     values = [{"i": 1, "v": 5, "x": 10}[letter] for letter in numeral.lower()]
     return sum(-v if any(w > v for w in values[i + 1 :]) else v for i, v in enumerate(values))
@@ -239,6 +245,9 @@ def _roman(numeral: str) -> int:
 
 def _marker(text: str, start: int, end: int, seen: dict[str, int]) -> Marker | None:
     """The marker at `start`. `seen` holds the last ordinal of each style: a doubtful number must go on with its list."""
+    sign = text[start : start + 2]
+    if sign.isalpha() and sign[0] not in _OPENS_MARKER and len(sign) == 2:
+        return None  # a word: the common case, and cheaper to see than by the pattern
     m = _MARKER.match(text, start, end)
     if m is None:
         return None
