@@ -49,6 +49,7 @@ _NAMES_NUMBER = re.compile(r"\b(?:type|grade|stage|class|and|or|to|day|visit|pha
 _WORD = re.compile(r"[^\W_]")
 _FIRST_WORD = re.compile(r"\S+")
 
+_BLANK = " \t\xa0\u3000\u200b\ufeff\x0b\x0c\x1c\x1d\x1e\x1f\x85\r\n"
 _TAB = 4
 _WRAP_MAX = 130  # no export wraps wider; a longer row means that the text is not hard-wrapped
 _WRAP_MIN = 60
@@ -131,18 +132,31 @@ def _separator(text: str) -> re.Pattern[str]:
     return _BREAK if odd else _NEWLINE
 
 
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of the text and where they start, without what parts them."""
+    separator = _separator(text)
+    at = 0
+    if separator is _NEWLINE:
+        for line in text.split("\n"):
+            yield at, line
+            at += len(line) + 1
+        return
+    for m in separator.finditer(text):
+        yield at, text[at : m.start()]
+        at = m.end()
+    yield at, text[at:]
+
+
 def _rows(text: str) -> Iterator[_Row]:
-    at, gap = 0, True  # nothing stands above the first row
-    for stop, after in [*((m.start(), m.end()) for m in _separator(text).finditer(text)), (len(text), len(text))]:
-        line = text[at:stop]
-        content = line.strip(" \t\xa0\u3000\u200b\ufeff\x0b\x0c\x1c\x1d\x1e\x1f\x85\r\n")
+    gap = True  # nothing stands above the first row
+    for at, line in _lines(text):
+        content = line.strip(_BLANK)
         if content:
             lead = len(line) - len(line.lstrip())
             indent = lead if "\t" not in line[:lead] else len(line[:lead].expandtabs(_TAB))
-            start = at + line.index(content)
+            start = at + (lead if line.startswith(content, lead) else line.index(content))
             yield _Row(start, start + len(content), indent, gap, indent + len(content))
         gap = not content
-        at = after
 
 
 def _break_around(text: str, rows: Iterator[_Row], alone: Sequence[tuple[int, int]]) -> Iterator[_Row]:
@@ -312,6 +326,12 @@ def _filled(text: str, row: _Row, below: _Row, width: int) -> bool:
     return first is not None and row.right + 1 + first.end() - first.start() > width
 
 
+def _past_noise(text: str, start: int, end: int) -> int:
+    if start < end and text[start] in ".:;,：" and (noise := _NOISE.match(text, start, end)):
+        return noise.end()
+    return start
+
+
 def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
     width = _wrap_width(text, rows)
     starts = [text[row.start] for row in rows if not width or row.gap]
@@ -320,8 +340,7 @@ def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
     seen: dict[str, int] = {}
     for row in rows:
         markers: list[Marker] = []
-        noise = _NOISE.match(text, row.start, row.end)
-        at = noise.end() if noise else row.start
+        at = _past_noise(text, row.start, row.end)
         while len(markers) < 3 and (marker := _marker(text, at, row.end, seen)):
             # Behind a number only a further number or letter can follow, and a dash only before a blank.
             if markers and markers[-1].ordinal and not marker.ordinal and marker.style not in ("•", "●", "·"):
@@ -329,8 +348,7 @@ def _unwrap(text: str, rows: list[_Row]) -> list[Block]:
             markers.append(marker)
             space = _SPACE.match(text, marker.end, row.end)
             at = space.end() if space else marker.end
-        if noise := _NOISE.match(text, at, row.end):
-            at = noise.end()
+        at = _past_noise(text, at, row.end)
         if made and _belongs(text, made[-1], row, markers, width, sentence_case):
             last = made[-1]
             if last.start == last.end:
