@@ -127,6 +127,7 @@ _ABOUT_PATIENTS = re.compile(
 _ABOUT_STUDY = re.compile(r"\bre-?screen|\bscreened (?:once )?(?:more|again)\b|\bsample size\b|\brecruitment\b", re.IGNORECASE)
 
 
+# The same few headings stand over most trials, so that short lines are looked up.
 _SHORT = 48
 _known_heading = lru_cache(maxsize=8192)(read_heading)
 
@@ -161,6 +162,41 @@ class _Grower:
         return self.tree
 
     def _take(self, block: Block, i: int) -> None:
+        """Reads one block: the headings at its start, and then itself as a heading, a note or an item."""
+        outside, alone = self.section, False
+        heading = self._heading(block, i)
+        while heading is None and (leading := self._leading(block)):
+            found, start, stop = leading
+            # "* CROSSOVER EXCLUSION CRITERIA: …" among other bullets speaks for this bullet alone.
+            alone = alone or bool(block.markers and found.cohorts)
+            if alone:
+                self.tree.pieces.append(("heading", start, stop))
+                self.section = Section(found.kind or self.section.kind, found.cohorts or self.section.cohorts, outside.pdq)
+            else:
+                self._turn(found, (start, stop))
+            heading = self._heading(block, i)
+        self._place(block, i, heading)
+        if alone:
+            self.section = outside
+
+    def _heading(self, block: Block, i: int) -> Heading | None:
+        """The heading that the whole block is."""
+        raw = self.text[block.start : block.end]
+        read = _known_heading if len(raw) <= _SHORT else read_heading
+        return read(raw, marked=bool(block.markers), kind=self.section.kind, others=self.others, below=self._below(i))
+
+    def _leading(self, block: Block) -> tuple[Heading, int, int] | None:
+        """The heading at the start of the block with its extent, which is taken off the block."""
+        raw = self.text[block.start : block.end]
+        leading = leading_heading(raw, kind=self.section.kind, others=self.others)
+        if leading is None:
+            return None
+        heading, length = leading
+        start = block.start
+        block.start += len(raw) - len(raw[length:].lstrip())
+        return heading, start, start + length
+
+    def _place(self, block: Block, i: int, heading: Heading | None) -> None:
         text, start, end = self.text, block.start, block.end
         raw = text[start:end]
         if not _WORD.search(raw):
@@ -168,29 +204,6 @@ class _Grower:
             return
         if not block.markers and self.open and len(raw) < 12 and _CONNECTIVE.fullmatch(raw):
             self.open[-1].tails.append((start, end))  # "OR" on a line of its own belongs to the item that it goes on from
-            return
-        # The same few headings stand over most trials.
-        read = _known_heading if len(raw) <= _SHORT else read_heading
-        heading = read(
-            raw,
-            marked=bool(block.markers),
-            kind=self.section.kind,
-            others=self.others,
-            below=self._below(i),
-        )
-        if heading is None and (leading := leading_heading(raw, kind=self.section.kind, others=self.others)):
-            heading, length = leading
-            block.start = start + length + len(raw[length:]) - len(raw[length:].lstrip())
-            if not (block.markers and heading.cohorts):
-                self._turn(heading, (start, start + length))
-                self._take(block, i)
-                return
-            # "* CROSSOVER EXCLUSION CRITERIA: …" among other bullets speaks for this bullet alone
-            self.tree.pieces.append(("heading", start, start + length))
-            outside = self.section
-            self.section = Section(heading.kind or outside.kind, heading.cohorts, outside.pdq)
-            self._take(block, i)
-            self.section = outside
             return
         if heading and block.markers and self._deeper(i):
             self._attach(block, heading)
@@ -430,12 +443,11 @@ def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
             break
     else:
         return None
-    hits = [m for m in _INLINE.finditer(text, start, end) if m["open"] or m["dot"] or not _closes_bracket(text, start, m)]
-    for i, first in enumerate(hits[:-1]):
-        style = _inline_style(first, 1)
-        if style is None:
-            continue
-        chain = [first]
+    hits = list(_list_markers(text, start, end))
+    firsts = [i for i, m in enumerate(hits) if _inline_style(m, 1)]
+    for i in firsts[:_CHANCES]:
+        style = _inline_style(hits[i], 1)
+        chain = [hits[i]]
         for m in hits[i + 1 :]:
             if _inline_style(m, len(chain) + 1) == style:
                 chain.append(m)
@@ -443,15 +455,29 @@ def _inline_list(text: str, start: int, end: int) -> _InlineList | None:
         items = [_Listed(m.span(), _trim(text, m.end(), cut)) for m, cut in zip(chain, cuts, strict=True)]
         if len(items) > 1 and all(_is_item(text[a:b]) for a, b in (item.body for item in items)):
             last, tails = _cut_tail(text, items)
-            return _InlineList(_trim(text, start, first.start()), [*items[:-1], last], tails)
+            return _InlineList(_trim(text, start, chain[0].start()), [*items[:-1], last], tails)
     return None
+
+
+_CHANCES = 6  # how many times a numbering may seem to start before one is taken for a list
+_DEPTH = 4  # how deep lists stand within lists
+
+
+def _list_markers(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    """What looks like a list marker; the bracket of "(ECOG 0 or 1)" closes one that is open, and is none."""
+    depth, at = 0, start
+    for m in _INLINE.finditer(text, start, end):
+        depth += text.count("(", at, m.start()) - text.count(")", at, m.start())
+        at = m.start()
+        if m["open"] or m["dot"] or depth <= 0:
+            yield m
 
 
 def _bulleted_list(text: str, start: int, end: int, first: int, bullet: str) -> _InlineList | None:
     """ "… including: - heart failure - stroke": bullets that an export left in the row."""
     places = [
         first,
-        *(m.start() for m in re.finditer(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])", text[:end]) if m.start() > first),
+        *(m.start() for m in re.compile(rf"(?<=\s){re.escape(bullet)}(?=\s+[^\W\d])").finditer(text, first + 1, end)),
     ]
     items = [_Listed((a, a + 1), _trim(text, a + 1, b)) for a, b in pairwise([*places, end])]
     if len(items) < 2 or not all(_is_item(text[a:b]) for _, (a, b) in items):
@@ -479,11 +505,6 @@ def _inline_style(m: re.Match[str], ordinal: int) -> str | None:
     if len(letters) == 1 and ord(letters.lower()) - 96 == ordinal:
         return "A)" if letters.isupper() else "a)"
     return None
-
-
-def _closes_bracket(text: str, start: int, m: re.Match[str]) -> bool:
-    """Whether the bracket of "(ECOG 0 or 1)" is no list marker but closes one that is open."""
-    return text.count("(", start, m.start()) > text.count(")", start, m.start())
 
 
 def _cut_tail(text: str, items: Sequence[_Listed]) -> tuple[_Listed, list[Span]]:
@@ -589,9 +610,9 @@ def _part(item: Item, start: int, end: int, parent: Item | None = None) -> Item:
     return Item(start, end, item.section, parent or item.parent, gap=item.gap, note=item.note)
 
 
-def _cut_inline(text: str, item: Item, tree: _Tree) -> Iterator[Item]:
+def _cut_inline(text: str, item: Item, tree: _Tree, depth: int = 0) -> Iterator[Item]:
     """The item and the items of its inline list; where no words stand before the list, its items alone."""
-    found = _inline_list(text, item.start, item.end)
+    found = _inline_list(text, item.start, item.end) if depth < _DEPTH else None
     if found is None:
         yield item
         return
@@ -601,14 +622,14 @@ def _cut_inline(text: str, item: Item, tree: _Tree) -> Iterator[Item]:
         item.tails = [*found.tails, *item.tails]
         yield item
         for listed in found.items:
-            yield from _cut_inline(text, _part(item, *listed.body, parent=item), tree)
+            yield from _cut_inline(text, _part(item, *listed.body, parent=item), tree, depth + 1)
         return
     parts = [_part(item, *listed.body) for listed in found.items]
     parts[-1].tails = [*found.tails, *item.tails]
     for child in item.children:
         child.parent = parts[-1]
     for part in parts:
-        yield from _cut_inline(text, part, tree)
+        yield from _cut_inline(text, part, tree, depth + 1)
 
 
 def _prose_sections(text: str, items: Sequence[Item]) -> set[Section]:
