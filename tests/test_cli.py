@@ -104,6 +104,22 @@ def test_stdin_and_output_file(tmp_path: Path) -> None:
         assert json.loads(file.read())["criteria"][0]["id"] == "E1"
 
 
+def test_an_output_may_be_the_input_and_a_failed_run_empties_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "trial.txt"
+    source.write_text("Inclusion Criteria:\n- Gout", encoding="utf-8")
+    assert critnlp("extract", source, "-o", source).returncode == 0
+    assert json.loads(source.read_text(encoding="utf-8"))["criteria"][0]["text"] == "Gout"
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_clear_line() -> None:
+    run = critnlp("extract", EXAMPLES / "prose.txt", "-o", "/dev/full")
+    assert run.returncode == 1
+    assert run.stderr.startswith("critnlp: /dev/full: cannot be written")
+    assert run.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

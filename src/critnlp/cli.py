@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from critnlp import __version__
+from critnlp.errors import OutputError
 
 if TYPE_CHECKING:
     from critnlp.errors import SourceError
@@ -109,11 +110,14 @@ def show(
     failures = _Failures()
     results = failures.named(pipeline.extract(sources, model=model), lambda: None)
     if html:
-        with _opened(str(html)) as out:
+        with _opened(str(html), "--html") as out:
             for chunk in rendering.html(results):
                 out.write(chunk)
         typer.echo(f"{html}: written", err=True)
     else:
+        if sys.stdout is None:
+            raise OutputError("stdout is closed; write a page with --html")
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ≥ still shows the rest
         console = Console(highlight=False)
         for number, parsed in enumerate(results):
             if number:
@@ -157,24 +161,45 @@ class _Failures:
 
 
 @contextmanager
-def _opened(output: str) -> Iterator[IO[str]]:
-    """The output as a text stream in UTF-8 with the line ends that are written to it."""
+def _opened(output: str, option: str = "-o") -> Iterator[IO[str]]:
+    """The output as a text stream in UTF-8 with the line ends that are written to it.
+
+    A file is written beside its place and moved there at the end, so that an output may be an input, and a run that breaks
+    off leaves what was there.
+    """
     if output == "-":
-        with nullcontext(sys.stdout) as stream:
-            sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-            yield stream
-            stream.flush()
+        if sys.stdout is None:
+            raise OutputError("stdout is closed; write to a file with -o")
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"stdout: cannot be written ({error.strerror})") from None
         return
     import gzip
     import lzma
 
-    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(Path(output).suffix, open)
+    target = Path(output)
+    in_place = not target.exists() or target.is_file()  # a device or a pipe is written as it is
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part") if in_place else target
+    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(target.suffix, open)
     try:
-        file = opener(output, "wt", encoding="utf-8", newline="")
+        file = opener(draft, "wt", encoding="utf-8", newline="")
     except OSError as error:
-        raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint="output") from None
-    with file:
-        yield file
+        raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint=option) from None
+    try:
+        with file:
+            yield file
+        if in_place:
+            draft.replace(target)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written ({error.strerror})") from None
+    finally:
+        if in_place:
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -216,6 +241,9 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:  # the disk is full while a page or the schema is printed
+        typer.echo(f"critnlp: the output cannot be written ({error.strerror})", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

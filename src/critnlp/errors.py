@@ -3,7 +3,8 @@
     CritnlpError            something the user can act on; the message names the place, the problem and the next step
     ├── SourceError         an input cannot be read as a trial
     ├── AnnotationError     gold or corpus data contradicts its text
-    └── ModelError          a pipeline cannot be opened or lacks a part
+    ├── ModelError          a pipeline cannot be opened or lacks a part
+    └── OutputError         what was found cannot be written
 
 Every other exception that leaves critnlp is a bug.
 """
@@ -23,3 +24,7 @@ class AnnotationError(CritnlpError):
 
 class ModelError(CritnlpError):
     """A pipeline cannot be opened or lacks a part that was asked for."""
+
+
+class OutputError(CritnlpError):
+    """What was found cannot be written; the message begins with the output's name."""

@@ -394,7 +394,8 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool, bel
         return polarity
     if section and (not marked or colon):
         return section
-    if len(bare) > 90:
+    # A line that ends like a sentence or a list item is a requirement, however short: "cancer,", "Normal volunteers."
+    if len(bare) > 90 or (not colon and line.endswith((",", ";", "."))):
         return None
     if below == "section" and (cohorts := as_cohorts(line, others=True)):
         return Heading("cohort", cohorts=cohorts)
@@ -476,6 +477,8 @@ def _section(plain: str, line: str, others: bool) -> Heading | None:
             return None
         if re.search(r"\b(?:is|are|was|were|not|meet\w*|who|if|no|per|see|other than|the following|must|have|has)\b", bare):
             return None
+        if behind and not colon and "criteri" not in plain and "requirement" not in plain:
+            return None  # "Ineligibility for …", "Contraindications to …": the exclusion itself
         if (
             behind
             and not colon
@@ -548,7 +551,8 @@ def _polarity(plain: str, section: Kind | None) -> Heading | None:
 _INLINE_CORE = re.compile(
     r"(?:[Ii]n|[Ee]x|IN|EX)(?:clusion|CLUSION)s?\s+(?:[Cc]riteri(?:a|on)|CRITERIA)(?: \([^()\n]{1,40}\))?[*_]*"
     r"\s?(?:[:：][*_]*|\.(?=\s+(?:1[.)]|[*•-])\s))"
-    r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?=[ \t]*(?:[\r\n]|$)|\s+1[.)]\s)"
+    r"|(?:Inclusion|Exclusion|INCLUSION|EXCLUSION) (?:Criteria|CRITERIA)(?: (?:Part|Cohort|Arm|Group|Phase|Step) \w{1,3})?"
+    r"(?=[ \t]*(?:[\r\n]|$)|\s+1[.)]\s)"
     r"|(?:DISEASE|PATIENT|DONOR) CHARACTERISTICS\s?:|PRIOR[ /]CONCURRENT THERAPY\s?:"
     r"|--\s?(?:Disease|Patient|Donor) Characteristics\s?--|--\s?Prior[ /]Concurrent Therapy\s?--"
 )

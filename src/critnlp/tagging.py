@@ -271,17 +271,26 @@ def _all_patterns() -> Patterns:
 # --- which mentions stand ---------------------------------------------------------------------------------------------
 
 
+_STRETCH = 64  # characters
+
+
 def settle(candidates: Iterable[Mention]) -> list[Mention]:
     """The mentions that stand, in text order: the longest wins, and names may lie within a time phrase."""
     standing: list[Mention] = []
+    # Which mentions stand in each stretch of the text, so that a very long sentence is not quadratic.
+    near: dict[int, list[Mention]] = {}
     for mention in sorted(candidates, key=lambda m: (m.start - m.end, m.start, _RANK[m.label])):
+        stretches = range(mention.start // _STRETCH, (mention.end - 1) // _STRETCH + 1)
         if all(
             mention.end <= other.start
             or other.end <= mention.start
             or (other.label == "TEMPORAL" and mention.label in NAMES and other.covers(mention))
-            for other in standing
+            for stretch in stretches
+            for other in near.get(stretch, ())
         ):
             standing.append(mention)
+            for stretch in stretches:
+                near.setdefault(stretch, []).append(mention)
     return sorted(standing, key=_place)
 
 
