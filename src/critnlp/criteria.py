@@ -281,7 +281,9 @@ class _Grower:
 
     def _attach(self, block: Block, heading: Heading | None) -> Item:
         """Hangs a block below the innermost open item that it can stand below, and closes the others."""
-        while self.open and not (_holds(self.open[-1], block, self.text) if block.markers else _holds_line(self.open[-1], block)):
+        while self.open and not (
+            _holds(self.open[-1], block, self.text) if block.markers else _holds_line(self.open[-1], block, self.text)
+        ):
             self.open.pop()
         parent = self.open[-1] if self.open else None
         item = Item(block.start, block.end, self.section, parent, block.indent, block.style, block.ordinal, block.gap, heading)
@@ -298,6 +300,10 @@ class _Grower:
 _ENDS_IN_OR = re.compile(r"\b(?:or|and)\W*$", re.IGNORECASE)
 # A bullet that names its own subject is no item of "Patients must have adequate:".
 _SUBJECT = re.compile(r"(?:the )?(?:patients?|subjects?|participants?|women|men|females?|males?)\b", re.IGNORECASE)
+
+
+def _ends_in_or(text: str, start: int, end: int) -> bool:
+    return bool(_ENDS_IN_OR.search(text, max(start, end - 12), end))
 
 
 def _holds(top: Item, block: Block, text: str) -> bool:
@@ -322,7 +328,7 @@ def _holds(top: Item, block: Block, text: str) -> bool:
             return True
         if chained is None or (chained.style == block.style and chained.indent == block.indent):
             before = (chained.start, chained.end) if chained else (block.start, block.end)
-            if _ENDS_IN_OR.search(text, max(before[0], before[1] - 12), before[1]):
+            if _ends_in_or(text, *before):
                 return True
     last = top.children[-1] if top.children else None
     if (
@@ -351,11 +357,15 @@ def _continues_above(item: Item, block: Block) -> bool:
     return False
 
 
-def _holds_line(top: Item, block: Block) -> bool:
+def _holds_line(top: Item, block: Block, text: str) -> bool:
     """Whether a line without a bullet stands below `top`: such a line ends every list, unless an item announced it."""
     if not top.marked:
         if top.children and top.children[-1].marked:
             return False
+        # "…that:", "… or", "… or", and the item that ends the chain
+        first, last = (top.children[0], top.children[-1]) if top.children else (block, block)
+        if top.announces and _ends_in_or(text, first.start, first.end):
+            return _ends_in_or(text, last.start, last.end)
         # Lines right below "…:" are its items, up to the first empty line.
         return top.announces and not block.gap and (top.gap or bool(top.children) or block.indent > top.indent)
     if block.indent > top.indent and top.announces:

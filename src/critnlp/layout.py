@@ -406,6 +406,8 @@ def _belongs(text: str, block: Block, row: _Row, markers: list[Marker], width: i
             return before[-1] != ":" or filled
         if filled and row.indent == indent and (after[0].islower() or before[-1] not in ".;:"):
             return True
+        if after[0].islower() and before[-1] not in ".;:,":
+            return True  # a bullet's sentence goes on without an indent
         return goes_on and (filled or not before.endswith(":"))
     if row.indent != indent:
         return filled and goes_on and row.indent > indent
