@@ -22,8 +22,17 @@ from pydantic import TypeAdapter
 
 from critnlp import layout, lexicon, schema
 from critnlp.cleaning import clean_text
-from critnlp.headings import Below, Heading, is_topic, leading_heading, names_populations, note_role, own_cohorts, read_heading
-from critnlp.headings import inline_headings as _inline_headings
+from critnlp.headings import (
+    Below,
+    Heading,
+    inline_headings,
+    is_topic,
+    leading_heading,
+    names_populations,
+    note_role,
+    own_cohorts,
+    read_heading,
+)
 from critnlp.layout import Block
 from critnlp.schema import Kind, SegmentType
 
@@ -143,7 +152,7 @@ class _Grower:
     def __init__(self, text: str) -> None:
         self.text = text
         self.tree = _Tree()
-        self.blocks = layout.blocks(text, list(_inline_headings(text)))
+        self.blocks = layout.blocks(text, list(inline_headings(text)))
         self.others = names_populations(text)
         self.section = Section()
         self.base: Kind | None = None  # polarity of the section, which "Excluded:" turns until the next topic

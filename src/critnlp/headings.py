@@ -397,32 +397,39 @@ def read_heading(raw: str, *, marked: bool, kind: Kind | None, others: bool, bel
     # A line that ends like a sentence or a list item is a requirement, however short: "cancer,", "Normal volunteers."
     if len(bare) > 90 or (not colon and line.endswith((",", ";", "."))):
         return None
+    found = _cohort_heading(line, bare, marked=marked, colon=colon, others=others, below=below)
+    return found or (None if marked else _topic_heading(raw, line, bare, colon=colon, below=below))
+
+
+def _cohort_heading(line: str, bare: str, *, marked: bool, colon: bool, others: bool, below: Below) -> Heading | None:
+    """A line that names cohorts and nothing else. Without a colon its form or what stands below it must say so."""
     if below == "section" and (cohorts := as_cohorts(line, others=True)):
         return Heading("cohort", cohorts=cohorts)
-    if (
-        marked
-        and not colon
-        and (_BARE_LABEL.fullmatch(bare) or (line.startswith("For ") and len(bare) < 50))
-        and (cohorts := as_cohorts(line, others=others))
-    ):
-        return Heading("cohort", cohorts=cohorts)
-    if (colon or (not marked and len(bare) <= 60)) and (cohorts := as_cohorts(line, others=others)) is not None:
-        named = _cohorts().group.match(_COHORT_FORE.sub("", bare))
-        bare_name = named and (named.end() >= len(_COHORT_FORE.sub("", bare)) - 12 or below in ("bullets", "list"))
-        if colon or bare_name or line.startswith("For ") or (cohorts == () and bare.count(" ") < 3):
-            return Heading("cohort", cohorts=cohorts)
-    if not marked:
-        short = below == "bullets" and line[0].isupper() and bare.count(" ") < 4 and not line.endswith((".", ";", ","))
-        if bare in _words("modifier") or (short and (_topics().fullmatch(bare) or not _REQUIRES.search(bare))):
-            return Heading("topic")
-        if (topic := _WITH_TOPIC.fullmatch(line)) and not re.search(r"\b(?:is|are|were|was|will|must|may|include)\b", plain):
-            return Heading("section", "exclusion" if topic["section"].lower() == "exclusion" else "inclusion", ())
-        if colon and (own := re.match(r"(?:in)?eligible\b", bare)) and bare.count(" ") < 4:
-            return Heading("polarity", "exclusion" if own[0].startswith("in") else "inclusion")
-        emphasised = raw.lstrip().startswith(("**", "__")) or (line.isupper() and len(line) > 4)
-        if (colon or emphasised) and bare.count(" ") < 6 and (_topics().fullmatch(bare) or not _REQUIRES.search(bare)):
-            return Heading("topic")
-    return None
+    if marked and not colon:
+        labels = _BARE_LABEL.fullmatch(bare) or (line.startswith("For ") and len(bare) < 50)
+        return Heading("cohort", cohorts=cohorts) if labels and (cohorts := as_cohorts(line, others=others)) else None
+    cohorts_or_none = as_cohorts(line, others=others) if colon or len(bare) <= 60 else None
+    if cohorts_or_none is None:
+        return None
+    name = _COHORT_FORE.sub("", bare)
+    named = _cohorts().group.match(name)
+    stands_alone = named is not None and (named.end() >= len(name) - 12 or below in ("bullets", "list"))
+    everyone = cohorts_or_none == () and bare.count(" ") < 3
+    return Heading("cohort", cohorts=cohorts_or_none) if colon or stands_alone or everyone or line.startswith("For ") else None
+
+
+def _topic_heading(raw: str, line: str, bare: str, *, colon: bool, below: Below) -> Heading | None:
+    """A line without a bullet that names a subject only, perhaps behind the name of its section."""
+    topic = _topics().fullmatch(bare) or not _REQUIRES.search(bare)
+    if bare in _words("modifier") or (topic and below == "bullets" and line[0].isupper() and bare.count(" ") < 4):
+        return Heading("topic")
+    with_topic = _WITH_TOPIC.fullmatch(line)
+    if with_topic and not re.search(r"\b(?:is|are|were|was|will|must|may|include)\b", bare):
+        return Heading("section", "exclusion" if with_topic["section"].lower() == "exclusion" else "inclusion", ())
+    if colon and (own := re.match(r"(?:in)?eligible\b", bare)) and bare.count(" ") < 4:
+        return Heading("polarity", "exclusion" if own[0].startswith("in") else "inclusion")
+    emphasised = raw.lstrip().startswith(("**", "__")) or (line.isupper() and len(line) > 4)
+    return Heading("topic") if topic and (colon or emphasised) and bare.count(" ") < 6 else None
 
 
 def _may_be_bulleted_heading(raw: str) -> bool:
