@@ -16,7 +16,7 @@ PACKAGE = Path(critnlp.__file__).parent
 
 # Low to high. A sub-package (`training/`) is one module here; what it imports of itself is its own affair.
 LAYERS = [
-    "schema errors cleaning layout",
+    "schema errors cleaning layout numerals",
     "lexicon",
     "sources annotations headings",
     "criteria quantities",
