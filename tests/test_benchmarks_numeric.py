@@ -1,0 +1,205 @@
+"""What the measuring scripts call right and wrong, on invented lines and hand-made rules."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from critnlp import schema
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import numeric
+from tagging import Counts
+
+
+def annotation(op: str, values: str = "", *, nums: str | None = None, op_text: str = "", unit: str = "") -> dict[str, Any]:
+    """An annotation in the corpus's shape; the parts are separated by blanks, "_" in `nums` is null."""
+    written = values.split()
+    read = (nums or values).split()
+    return {
+        "op": op.split(),
+        "op_text": op_text.split(),
+        "values": written,
+        "nums": [None if num == "_" else num for num in read],
+        "unit": unit.split(),
+    }
+
+
+def fact(low: str | None = None, high: str | None = None, inclusive: bool = True, **fields: Any) -> schema.Fact:
+    """A fact with these bounds."""
+    bounds = schema.Range(
+        low=low,
+        low_inclusive=inclusive if low else None,
+        high=high,
+        high_inclusive=inclusive if high else None,
+        unit=fields.pop("unit", None),
+    )
+    return schema.Fact(about=fields.pop("about", "lab"), name="marker", range=bounds if low or high else None, **fields)
+
+
+@pytest.mark.parametrize(
+    ("found", "text", "bounds"),
+    [
+        (annotation("GTEQ", "18"), "at least 18 years", "low18="),
+        (annotation("GT", "18"), "over 18", "low18"),
+        (annotation("LT", "50,000", nums="5E+4"), "platelets < 50,000/mm3", "high50000"),
+        (annotation("LTEQ", "7,5", nums="_"), "HbA1c ≤ 7,5 %", "high7.5="),
+        (annotation("GTEQ", "III", nums="_"), "class ≥ III", "low3="),
+        (annotation("GT", "25th", nums="_"), "> 25th percentile", "low25"),
+        (annotation("LT", "two", nums="_"), "under two years", "high2"),
+        (annotation("BETWEEN", "2 0"), "score 0~2", "low0= high2="),
+        (annotation("BETWEEN", "lll l", nums="_ _"), "ASA l-lll", "low1= high3="),
+        (annotation("BETWEEN", "18 80 80"), "from 18 to 80, no more than 80", "low18= high80="),
+        (annotation("BETWEEN LT", "2 12"), "2 to < 12 years", "low2= high12"),
+        (annotation("GTEQ BETWEEN LTEQ", "20 40"), "≥ 20 and ≤ 40", "low20= high40="),
+        (annotation("GTEQ LT", "20 40"), "≥ 20, < 40", "low20= high40"),
+        (annotation("BETWEEN", "4 26 30"), "between 4 and 26 / 30", "low4= high26="),
+        (annotation("BETWEEN", "14 23 6"), "between 14 weeks and 23 weeks 6 days", ""),
+        (annotation("BETWEEN", "70"), "70 ~ 99", ""),
+        (annotation("GTEQ GTEQ", "18"), "at least 18 years or older", "low18="),
+        (annotation("LT EQ", "1"), "score = <1", "high1="),
+        (annotation("LT GTEQ", "8"), "less than or equal to 8", "high8="),
+        (annotation("GTEQ GT", "3"), "≥ 3 mm above normal", "low3="),
+        (annotation("GT", "140 90"), "BP > 140/90", "low140 low90"),
+        (annotation("GT", "4 10"), "pain > 4/10", "low4"),
+        (annotation("GTEQ", "1.5 1"), "a ratio of ≥ 1.5:1", "low1.5="),
+        (annotation("GTEQ", "1.5 109"), "≥ 1.5 × 109/L", "low1.5="),
+        (annotation("LT", "45 1.73"), "< 45 ml/min/1.73 m2", "high45"),
+        (annotation("GTEQ", "5 3 4"), "3 or 4 mm to ≥ 5", ""),
+        (annotation("GTEQ", op_text="≥18"), "be ≥18", "low18="),
+        (annotation("LT", unit="two years"), "less than two years", "high2"),
+        (annotation("GT", unit="mm3"), "more mm3", ""),
+        (annotation("GT", op_text="above", unit="normal"), "above normal", ""),
+        (annotation("", "0 1"), "0 or 1", ""),
+        (annotation("EQ", "3"), "a score of 3", ""),
+        (annotation("PLUS-MINUS", "5"), "± 5 kg", ""),
+        (annotation("BETWEEN", "20/40 20/400", nums="_ _"), "20/40 to 20/400", ""),
+        (annotation("GTEQ", "moderate", nums="_"), "at least moderate", ""),
+    ],
+)
+def test_an_annotation_is_read_as_bounds(found: dict[str, Any], text: str, bounds: str) -> None:
+    gold = numeric.gold_of(found, text)
+    assert {f"{b.side}{b.value:f}{'=' if b.inclusive else ''}" for b in gold.bounds} == set(bounds.split())
+    assert bool(gold.left_out) == (not bounds), "what gives no bound says why"
+    assert not {bound.value for bound in gold.bounds} & gold.loose
+
+
+def score(gold: dict[str, Any] | list[dict[str, Any]], text: str, *facts: schema.Fact) -> numeric.Line:
+    """The line's result."""
+    record = {"text": text, "bounds": gold if isinstance(gold, list) else [gold]}
+    return numeric.judge("1", numeric.gold_line(record), [found for one in facts for found in numeric.found_of(one, text)])
+
+
+@pytest.mark.parametrize(
+    ("gold", "text", "found", "counts"),
+    [
+        (annotation("GTEQ", "18"), "≥ 18", fact("18"), (1, 1, 1, 1)),
+        (annotation("GTEQ", "18"), "≥ 18", fact("18.0"), (1, 1, 1, 1)),
+        (annotation("GTEQ", "18"), "≥ 18", fact("18", inclusive=False), (1, 0, 1, 0)),
+        (annotation("GTEQ", "18"), "≥ 18", fact(high="18"), (1, 0, 1, 0)),
+        (annotation("GTEQ", "1.5"), "≥ 1.5 × 109/L", fact("1.5", unit="10*9/L"), (1, 1, 1, 1)),
+        (annotation("GTEQ", "1.5E+9"), "≥ 1.5 × 109/L", fact("1.5", unit="10*9/L"), (1, 1, 1, 1)),
+        (annotation("LT", "100000"), "< 100,000/mm3", fact(high="100", inclusive=False, unit="10*3/uL"), (1, 1, 1, 1)),
+        (annotation("BETWEEN", "0 2"), "0-2", fact(about="scale", values=("0", "1", "2")), (2, 2, 2, 2)),
+        (annotation("BETWEEN", "I III", nums="_ _"), "I-III", fact(about="staging", values=("I", "II", "III")), (2, 2, 2, 2)),
+        (annotation("GT", "II", nums="_"), "> II", fact(about="staging", values=("III", "IV")), (1, 1, 1, 1)),
+        (annotation("GTEQ", "18"), "≥ 18, stage II-III", fact(about="staging", values=("II", "III")), (0, 0, 1, 0)),
+        (annotation("GTEQ", "18"), "≥ 18, pain 2-3", fact(about="scale", values=("2", "3")), (2, 0, 1, 0)),
+        (annotation("LTEQ", "1"), "≤ 1", fact(about="scale", values=("0", "1")), (1, 1, 1, 1)),
+        (annotation("", "0 1"), "0 or 1", fact(about="scale", values=("0", "1")), (0, 0, 0, 0)),
+        (annotation("GT", op_text="above", unit="ULN"), "above ULN", fact("1", inclusive=False), (0, 0, 0, 0)),
+        (annotation("GT", "140 90"), "> 140/90", fact("140", inclusive=False), (1, 1, 2, 1)),
+    ],
+)
+def test_a_line_is_scored_as_sets_of_bounds(
+    gold: dict[str, Any], text: str, found: schema.Fact, counts: tuple[int, int, int, int]
+) -> None:
+    assert score(gold, text, found).counts.values == counts
+
+
+def test_windows_count_only_where_the_annotators_marked_a_comparison() -> None:
+    window = schema.Window(relation="for", low="6", low_inclusive=True, unit="mo")
+    held = fact(about="condition", windows=(window,))
+    assert score(annotation("GTEQ", "6"), "for at least 6 months", held).counts.values == (1, 1, 1, 1)
+    assert score(annotation("GTEQ", "18"), "≥ 18, for at least 6 months", held).counts.values == (0, 0, 1, 0)
+
+
+def test_several_names_with_one_bound_count_once() -> None:
+    line = score(
+        [annotation("LTEQ", "2.5"), annotation("LTEQ", "2.5")], "AST and ALT ≤ 2.5 × ULN", fact(high="2.5"), fact(high="2.5")
+    )
+    assert line.counts == Counts(1, 1, 1, 1)
+
+
+def test_causes_are_told_apart() -> None:
+    gold = numeric.Gold(frozenset({numeric.Bound(Decimal(5), "low", True), numeric.Bound(Decimal(9), "high", True)}))
+    other = numeric.judge("1", gold, list(numeric.found_of(fact("5", inclusive=False), "")), marked="≤ 9", rest="up to 9")
+    assert [why for _, why in other.missed] == ["other inclusiveness", "marked, in an unsupported rest"]
+    assert [why for _, why in other.spurious] == ["other inclusiveness"]
+    swapped = numeric.judge("1", gold, list(numeric.found_of(fact(high="5"), "")))
+    assert [why for _, why in swapped.missed] == ["other side", "not marked"]
+
+
+def test_every_fact_of_a_rule_is_found() -> None:
+    facts = {name: schema.Fact(about="condition", name=name) for name in ("a", "b", "c", "d", "e", "f")}
+    anchored = schema.Fact(
+        about="drug", name="g", windows=(schema.Window(relation="after", anchor=facts["e"]),), exceptions=(facts["f"],)
+    )
+    rest = schema.Unsupported.model_validate({"reason": "unparsed", "facts": [facts["d"].model_dump()]})
+    rule = schema.AllOf(
+        rules=(
+            schema.AnyOf(rules=(facts["a"], schema.Not(rule=facts["b"]))),
+            schema.If(condition=facts["c"], then=rest),
+            schema.AtLeast(n=1, rules=(anchored, schema.CriterionRef(id="I1.1"))),
+            schema.Note(reason="permitted"),
+        )
+    )
+    assert [found.name for found in numeric.facts_of(rule)] == ["a", "b", "c", "d", "g", "e", "f"]
+
+
+def test_the_interval_holds_the_score() -> None:
+    lines = [numeric.Line(str(n), Counts(1, n % 4 > 0, 1, n % 4 > 0)) for n in range(200)]
+    low, high = numeric.interval(lines, lambda counts: counts.recall, rounds=200)
+    assert low < 0.75 < high
+    assert low > 0.6
+    assert high < 0.9
+
+
+def test_numbers_of_names_are_no_tokens() -> None:
+    text = "CD4 count below 1,200/µL, IL-6, 18-75 years, 109/L"
+    assert [text[start:end] for start, end in numeric.tokens(text, 0, len(text))] == ["1,200", "18", "75", "109"]
+
+
+def criterion(rule: schema.Rule, text: str, **fields: Any) -> schema.Criterion:
+    """A criterion over the whole of `text`."""
+    return schema.Criterion(
+        id="I1", kind="inclusion", start=0, end=len(text), fragments=((0, len(text)),), text=text, rule=rule, **fields
+    )
+
+
+def test_a_trial_adds_its_counts() -> None:
+    text = "ANC ≥ 1.5, within 4 weeks; 7 tablets"
+    held = fact("1.5", start=0, end=9, repairs=("exponent 109 read as 10^9",))
+    time = schema.Entity(id="I1.e1", label="TEMPORAL", start=11, end=25, fragments=((11, 25),), layer="rules")
+    rule = schema.AllOf(rules=(held, schema.Unsupported(reason="unparsed")))
+    parsed = schema.ParsedTrial(
+        critnlp_version="0",
+        pipeline=schema.Pipeline(name="p", version="0"),
+        trial=schema.Trial(eligibility=text, sha256="0"),
+        criteria=(criterion(rule, text, entities=(time,), computable="partial"),),
+        warnings=(schema.Warning(code="impossible_value", message=""),),
+    )
+    counts = numeric.tally(parsed)
+    assert counts["outcome", "facts, partial"] == 1
+    assert counts["about", "lab"] == counts["warning", "impossible_value"] == counts["with a numeric fact", "criteria"] == 1
+    assert counts["repair", "exponent # read as #"] == 1
+    assert {row: n for (table, row), n in counts.items() if table == "token"} == {
+        "in a fact": 1,
+        "in a THRESHOLD, TEMPORAL or STAGING of no fact": 1,
+        "not covered": 1,
+    }
