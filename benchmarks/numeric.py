@@ -118,7 +118,7 @@ _POWERS = frozenset(Decimal(f"10{n}") for n in (3, 4, 5, 6, 9, 12))
 
 
 def number(text: str, num: str | None = None) -> Decimal | None:
-    """The value of an annotated number, or None for what is no single number ("20/40", "13 weeks 6 days", "moderate").
+    """The value of an annotated number, or None for what is no single number ("20/50", "20 weeks 4 days", "moderate").
 
     `num` is the corpus's own reading and wins where it has one; it has none for words, ordinals, Roman numerals and decimal commas.
     """
@@ -151,9 +151,9 @@ def gold_of(annotation: Mapping[str, Any], text: str) -> Gold:
     - Several comparators with one value: a repetition counts once; LT or GT with EQ or its opposite's "or equal" is inclusive.
     - No comparator, EQ and PLUS-MINUS have no side: left out, and a prediction of these values is not judged. So is a BETWEEN with
       one value (nobody knows which end it is) and an annotation without a number ("above the normal range", read as 1 × ULN).
-    - A value that is no single number (20/40, "23 weeks 6 days", a time of day, "moderate") is left out in the same way.
+    - A value that is no single number (20/50, "20 weeks 4 days", a time of day, "moderate") is left out in the same way.
     - Several values behind one comparator: a repetition counts once; "140/90" is two bounds; in "4/10", "1.5:1", "1.5 × 109/L" and
-      "45 mL/min/1.73 m2" only the first is a value. Anything else with several values is left out.
+      "60 mL/min/1.73 m2" only the first is a value. Anything else with several values is left out.
     - A number that the annotators put into the comparator ("≥18") or the unit ("two years") is the value.
     """
     ops: list[str] = list(dict.fromkeys(annotation["op"]))
