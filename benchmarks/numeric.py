@@ -17,6 +17,7 @@ import json
 import random
 import re
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -422,6 +423,21 @@ def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"
 
 
+# --- trials -----------------------------------------------------------------------------------------------------------
+
+
+def sample(path: Path, number: int, seed: int) -> list[schema.Trial]:
+    """Up to `number` trials of a file by simple random sampling; the file is not held in memory."""
+    rng = random.Random(seed)
+    drawn: list[schema.Trial] = []
+    for index, trial in enumerate(trial for trial in sources.read([str(path)]) if isinstance(trial, schema.Trial)):
+        if index < number:
+            drawn.append(trial)
+        elif (place := rng.randrange(index + 1)) < number:
+            drawn[place] = trial
+    return drawn
+
+
 # --- registry ---------------------------------------------------------------------------------------------------------
 
 Row = tuple[str, str]  # a table of the report and a row of it
@@ -513,7 +529,7 @@ def registry(path: Path, workers: int, limit: int | None) -> Iterator[str]:
         trials += 1
         counts.update(result)
         if trials % 5000 == 0:
-            yield f"  … {trials} trials, {time.perf_counter() - began:.0f} s"
+            print(f"{trials} trials, {time.perf_counter() - began:.0f} s", file=sys.stderr)
     holding = counts["criteria", "with a digit or a comparator"]
     yield f"{trials} trials ({failed} failed), {counts['criteria', 'all']} criteria, {holding} with a digit or a comparator"
     numeric = counts["with a numeric fact", "criteria"]
@@ -536,13 +552,7 @@ def speed(path: Path, number: int, rounds: int, seed: int = 1) -> Iterator[str]:
     """Criteria per second of the rules pipeline on a fixed sample, with and without abbreviations, with and without splitting."""
     from critnlp import abbreviations, criteria, pipeline
 
-    rng = random.Random(seed)
-    drawn: list[schema.Trial] = []
-    for index, trial in enumerate(t for t in sources.read([str(path)]) if isinstance(t, schema.Trial)):
-        if index < number:  # a reservoir, so that the file need not be held
-            drawn.append(trial)
-        elif (place := rng.randrange(index + 1)) < number:
-            drawn[place] = trial
+    drawn = sample(path, number, seed)
     nlp = pipeline.load()
     splits = {trial.eligibility: criteria.split(trial.eligibility) for trial in drawn}
     amount = sum(len(splits[trial.eligibility].criteria) for trial in drawn)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +16,7 @@ from critnlp import schema
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import numeric
+import numeric_audit
 from tagging import Counts
 
 
@@ -201,3 +204,100 @@ def test_a_trial_adds_its_counts() -> None:
         "in a THRESHOLD, TEMPORAL or STAGING of no fact": 1,
         "not covered": 1,
     }
+
+
+# --- the audit --------------------------------------------------------------------------------------------------------
+
+
+def trial(number: int, *facts: schema.Fact) -> schema.ParsedTrial:
+    """A trial with one criterion that holds these facts."""
+    text = "Platelets ≥ 50 x 109/L within 14 days"
+    return schema.ParsedTrial(
+        critnlp_version="0",
+        pipeline=schema.Pipeline(name="p", version="0"),
+        trial=schema.Trial(nct_id=f"NCT{number:08}", eligibility=text, sha256="0"),
+        criteria=(criterion(schema.AllOf(rules=facts), text, computable="full"),),
+    )
+
+
+def test_a_draw_takes_numeric_facts_one_of_a_trial() -> None:
+    plain = schema.Fact(about="condition", name="asthma")
+    trials = [trial(n, fact("1"), fact("2"), plain) for n in range(30)]
+    drawn = numeric_audit.draw(trials, 20, random.Random(3))
+    assert len({entry.parsed.trial.nct_id for entry in drawn}) == len(drawn) == 20
+    assert all(entry.fact.range for entry in drawn)
+    assert {entry.fact.range.low for entry in drawn if entry.fact.range} == {"1", "2"}
+    again = numeric_audit.draw(trials, 20, random.Random(3))
+    assert [entry.parsed.trial.nct_id for entry in again] == [entry.parsed.trial.nct_id for entry in drawn]
+
+
+def test_a_sheet_shows_the_characters_the_reading_and_the_rule() -> None:
+    window = schema.Window(relation="within", high="14", high_inclusive=True, unit="d", anchor="enrollment")
+    platelets = schema.Fact(
+        about="lab",
+        name="platelet count",
+        range=schema.Range(low="50", low_inclusive=True, unit="10*9/L"),
+        windows=(window,),
+        start=0,
+        end=22,
+        repairs=("exponent 109 read as 10^9",),
+    )
+    parsed = trial(1, schema.Fact(about="condition", name="asthma"), platelets)
+    shown = list(numeric_audit.sheet("N001", numeric_audit.Entry(parsed, parsed.criteria[0], platelets)))
+    assert "TEXT  ⟦Platelets ≥ 50 x 109/L⟧ within 14 days" in shown
+    assert "READ  lab: platelet count" in shown
+    assert "READ  range: at least 50 10*9/L" in shown
+    assert "READ  window: within, at most 14 d, anchor enrollment" in shown
+    assert "READ  repair: exponent 109 read as 10^9" in shown
+    assert "    all of" in shown
+    assert "        condition: asthma" in shown
+    assert any(line.startswith("        >>> lab: platelet count; range") for line in shown)
+
+
+def test_every_node_of_a_rule_is_outlined() -> None:
+    rest = schema.Unsupported.model_validate(
+        {"text": "some  rest", "reason": "vague", "facts": [fact("7").model_dump(by_alias=True)]}
+    )
+    rule = schema.If(
+        condition=schema.Not(rule=fact("1")),
+        then=schema.AtLeast(n=2, rules=(schema.CriterionRef(id="I1.1"), rest)),
+        otherwise=fact(high="3", inclusive=False),
+    )
+    assert list(numeric_audit.outline(rule)) == [
+        "if",
+        "    not",
+        "        lab: marker; range: at least 1 (no unit)",
+        "then",
+        "    at least 2 of",
+        "        criterion I1.1",
+        "        unsupported (vague): some rest",
+        "            lab: marker; range: at least 7 (no unit)",
+        "else",
+        "    lab: marker; range: less than 3 (no unit)",
+    ]
+
+
+def test_folder_record_and_report_hold_together(tmp_path: Path) -> None:
+    drawn = numeric_audit.draw([trial(n, fact("1")) for n in range(60)], 60, random.Random(1))
+    numeric_audit.write(drawn, 1, tmp_path)
+    sheets = {"part-01.txt", "part-02.txt", "second-01.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == sheets | {"guide.md", "key.jsonl"}
+    keys = [numeric_audit.Drawn(**json.loads(line)) for line in (tmp_path / "key.jsonl").read_text().splitlines()]
+    said: list[dict[str, Any]] = [{"id": key.id, "verdict": "right"} for key in keys]
+    said[0] |= {"verdict": "wrong", "factor_of_ten": True, "cause": "value: exponent lost"}
+    said[1] |= {"place": "doubtful", "cause": "logic"}
+    kept = list(numeric_audit.record(keys, said))
+    assert [row["id"] for row in kept] == [key.id for key in keys]
+    assert not [row for row in kept if {"text", "name"} & row.keys()]
+    lines = list(numeric_audit.report(kept, kept[:4]))
+    assert lines[1].startswith("fact wrong        1/60 = 1.67%")
+    assert "     1 wrong    value" in lines
+    assert "     1 doubtful logic" in lines
+    assert any(line.startswith("second reader, same verdict 4/4") for line in lines)
+
+
+@pytest.mark.parametrize("said", [{"id": "N001", "verdict": "good"}, {"id": "N999", "verdict": "right"}])
+def test_a_verdict_that_cannot_be_kept_is_refused(said: dict[str, str]) -> None:
+    key = numeric_audit.Drawn("N001", "NCT00000001", "I1", 0, 9, "lab", 1)
+    with pytest.raises(SystemExit, match=said["id"]):
+        list(numeric_audit.record([key], [said]))
