@@ -101,10 +101,15 @@ def _fact(fact: schema.Fact) -> str:
     marks = (fact.status, "current"), (fact.experiencer, "patient"), (fact.certainty, "affirmed")
     parts += [f"[{mark}]" for mark, usual in marks if mark != usual]
     parts += [f"/{qualifier.lower()}/" for qualifier in fact.qualifiers]
-    parts += [f"@{_window(window)}" for window in fact.windows]
+    parts += [windows_text(fact)] if fact.windows else []
     parts += [f"except({'; '.join(map(compact, fact.exceptions))})"] if fact.exceptions else []
     parts += [f"->{fact.outcome}"] if fact.outcome else []
     return " ".join(parts)
+
+
+def windows_text(fact: schema.Fact) -> str:
+    """The windows of a fact, each behind an "@"."""
+    return " ".join(f"@{_window(window)}" for window in fact.windows)
 
 
 def _window(window: schema.Window) -> str:
