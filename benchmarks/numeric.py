@@ -174,7 +174,7 @@ def gold_of(annotation: Mapping[str, Any], text: str) -> Gold:
     if None in read:
         return Gold(loose=loose, left_out=("no single number",))
     if "BETWEEN" in ops and len(values) > 1:
-        ends = [value for value in values if not re.search(rf"/\s*{re.escape(_plain(value))}(?![\d.])", text)]
+        ends = [value for value in values if not re.search(rf"/\s*{re.escape(_plain(value))}(?!\d|\.\d)", text)]
         if len(ends) != 2:
             return Gold(loose=loose, left_out=("several values",))
         low, high = Bound(min(ends), "low", "GT" not in ops), Bound(max(ends), "high", "LT" not in ops)
@@ -210,7 +210,7 @@ def _values_behind_one_comparator(values: Sequence[Decimal], text: str) -> list[
         return []
     if second in _POWERS or second == Decimal("1.73"):
         return [first]
-    joined = re.search(rf"{re.escape(_plain(first))}\s*([/:])\s*{re.escape(_plain(second))}(?![\d.])", text)
+    joined = re.search(rf"{re.escape(_plain(first))}\s*([/:])\s*{re.escape(_plain(second))}(?!\d|\.\d)", text)
     if not joined:
         return []
     ratio = joined[1] == ":" or (second in (5, 10, 20, 30, 100) and first <= second)
@@ -235,15 +235,15 @@ def found_of(fact: schema.Fact, text: str) -> Iterator[Found]:
     - A range gives its ends. Where the unit holds a power ("1.5", `10*9/L`) the value multiplied out is right as well.
     - Two and more values that are all numbers or Roman numerals (ECOG 0-2) give their smallest and largest, inclusive; "> II" read
       as III and IV is the same bound. An end that the line does not write is the scale's own and no reading.
-    - Stages and time windows count where the annotators marked a comparison, and are not held against a prediction elsewhere: the
-      corpus has labels of their own for them.
+    - Stages, time windows and durations other than life expectancy count where the annotators marked a comparison, and are not
+      held against a prediction elsewhere: the corpus has labels of their own for them.
     """
     if fact.range is not None:
         power = re.search(r"10\*(-?\d+)", fact.range.unit or "")
-        yield from _ends(fact.range, power and Decimal(10) ** int(power[1]))
+        lasting = fact.range.measures == "duration" and not _LIFETIME.search(fact.name)
+        yield from _ends(fact.range, Decimal(10) ** int(power[1]) if power else None, sure=not lasting)
     for window in fact.windows:
-        for found in _ends(window, None):
-            yield Found(found.forms, sure=False)
+        yield from _ends(window, sure=False)
     values = [number(value) for value in fact.values or ()]
     if len(values) > 1 and None not in values:
         numbers = sorted(value for value in values if value is not None)
@@ -254,7 +254,11 @@ def found_of(fact: schema.Fact, text: str) -> Iterator[Found]:
             yield Found(forms, sure=fact.about == "scale" and value in written)
 
 
-def _ends(bounds: schema.Range | schema.Window, factor: Decimal | None) -> Iterator[Found]:
+# A life expectancy is a quantity to the annotators, any other duration a time.
+_LIFETIME = re.compile(r"life expectancy|surviv", re.IGNORECASE)
+
+
+def _ends(bounds: schema.Range | schema.Window, factor: Decimal | None = None, *, sure: bool) -> Iterator[Found]:
     ends: tuple[tuple[Side, str | None, bool | None], ...] = (
         ("low", bounds.low, bounds.low_inclusive),
         ("high", bounds.high, bounds.high_inclusive),
@@ -262,7 +266,7 @@ def _ends(bounds: schema.Range | schema.Window, factor: Decimal | None) -> Itera
     for side, value, inclusive in ends:
         if value is not None:
             forms = (Decimal(value), *([Decimal(value) * factor] if factor else []))
-            yield Found(tuple(Bound(form, side, inclusive) for form in forms))
+            yield Found(tuple(Bound(form, side, inclusive) for form in forms), sure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -132,6 +133,16 @@ def test_windows_count_only_where_the_annotators_marked_a_comparison() -> None:
     assert score(annotation("GTEQ", "18"), "≥ 18, for at least 6 months", held).counts.values == (0, 0, 1, 0)
 
 
+@pytest.mark.parametrize(("name", "counts"), [("life expectancy", (1, 0, 1, 0)), ("marathon training", (0, 0, 1, 0))])
+def test_a_duration_is_held_against_a_prediction_only_where_the_corpus_calls_it_a_quantity(
+    name: str, counts: tuple[int, int, int, int]
+) -> None:
+    lasting = schema.Range(low="6", low_inclusive=True, unit="mo", measures="duration")
+    claimed = schema.Fact(about="observation", name=name, range=lasting)
+    assert score(annotation("GTEQ", "18"), "≥ 18, at least 6 months of it", claimed).counts.values == counts
+    assert score(annotation("GTEQ", "6"), "at least 6 months", claimed).counts.values == (1, 1, 1, 1)
+
+
 def test_several_names_with_one_bound_count_once() -> None:
     twice = [annotation("LTEQ", "2.5"), annotation("LTEQ", "2.5")]
     line = score(twice, "AST and ALT ≤ 2.5 × ULN", fact(high="2.5"), fact(high="2.5"))
@@ -204,6 +215,12 @@ def test_a_trial_adds_its_counts() -> None:
         "in a THRESHOLD, TEMPORAL or STAGING of no fact": 1,
         "not covered": 1,
     }
+
+
+def test_the_list_of_annotation_faults_has_ids_and_reasons() -> None:
+    listed = numeric.faults()
+    assert listed
+    assert all(re.fullmatch(r"\d+_NCT\d{8}", id) and reason for id, reason in listed.items())
 
 
 # --- the audit --------------------------------------------------------------------------------------------------------
