@@ -1,0 +1,1397 @@
+"""Time phrases: where they are, and when each one is true.
+
+    find("MI within 6 months before screening")   the time phrases of a text, with their windows
+    parse_window("within 2 years")                the windows of one phrase
+
+A text is read as words. A number with a unit of time is the core; what stands before it (preposition, comparison, "last") and
+behind it (direction, anchor) is looked up in `resources/anchors.csv`. Several windows of one phrase are the stretches that
+together make it up, unless `choose` says that only the longer or shorter one counts. What is not certain has a `problem` and
+no window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import Final, Literal
+
+from critnlp import lexicon
+from critnlp.numerals import WORDS, number_at
+from critnlp.schema import Window
+
+Kind = Literal["window", "duration", "frequency", "anchor"]
+Choose = Literal["longer", "shorter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """A time phrase: its characters, preposition and anchor included, and the windows in which it is true."""
+
+    start: int
+    end: int
+    kind: Kind
+    windows: tuple[Window, ...] = ()
+    negated: bool = False  # "≥ 28 days since surgery": the fact is not(surgery within < 28 d)
+    past: bool = False  # the window lies in the past, which makes what it dates a history
+    repairs: tuple[str, ...] = ()
+    problem: str | None = None  # why it cannot be read with certainty; then there is no window
+    event: tuple[int, int] | None = None  # "since surgery": the characters of what happened then, within the span
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’]s\b)?|\d+(?:[.,·]\d+)*|\S")
+_FOLD = re.compile(r"[\s\u200b\ufeff]+|\\(?=[<>=≤≥~+-])|&(?:gt|lt|ge|le);")
+_ENTITIES = {"&gt;": ">", "&lt;": "<", "&ge;": "≥", "&le;": "≤"}
+_SAME = str.maketrans(
+    {**dict.fromkeys("‐‑‒–—−﹣－", "-"), "’": "'", "＞": ">", "＜": "<", "＝": "=", "，": ",", "（": "(", "）": ")"}
+)
+
+
+@dataclass(slots=True)
+class _Words:
+    """The words of a text in lower case, and where each one begins and ends in it."""
+
+    text: str
+    words: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    backward: list[str] = field(default_factory=list)
+
+    def at(self, index: int) -> str:
+        """The word at `index`, or "" outside the text."""
+        return self.words[index] if 0 <= index < len(self.words) else ""
+
+    def index(self, offset: int, start: int) -> int:
+        """The first word at or behind `start` that begins at or behind the character `offset`."""
+        while start < len(self.starts) and self.starts[start] < offset:
+            start += 1
+        return start
+
+
+def _split(text: str) -> _Words:
+    """The words of `text`, which is in lower case. A hyphen between letters counts as a blank, a possessive "s" as nothing."""
+    found = _Words(text)
+    words, starts, ends = found.words, found.starts, found.ends
+    for match in _TOKEN.finditer(text):
+        word = match[0]
+        start, end = match.span()
+        if word == "-" and text[start - 1 : start].isalpha() and text[end : end + 1].isalpha():
+            continue
+        words.append(word[:-2] if word.endswith(("'s", "’s")) else word)
+        starts.append(start)
+        ends.append(end)
+    found.backward = words[::-1]
+    return found
+
+
+def _folded(text: str) -> tuple[str, list[int] | None]:
+    """The text in lower case with single blanks, and for each of its characters the offset in `text` (None: the same)."""
+    offsets: list[int] | None = None
+    if not text.isprintable() or "  " in text or "\\" in text or "&" in text or text[:1] == " ":
+        pieces: list[str] = []
+        offsets = []
+        last = 0
+        for match in _FOLD.finditer(text):
+            pieces.append(text[last : match.start()])
+            offsets.extend(range(last, match.start()))
+            piece = _ENTITIES.get(match[0], "" if match[0] == "\\" or not match[0].strip("\u200b\ufeff") else " ")
+            pieces.append(piece)
+            offsets.extend([match.start()] * len(piece))
+            last = match.end()
+        pieces.append(text[last:])
+        offsets.extend(range(last, len(text) + 1))
+        text = "".join(pieces)
+    if not text.isascii():
+        text = text.translate(_SAME)
+    lower = text.lower()
+    return (lower if len(lower) == len(text) else text), offsets
+
+
+# --- phrases ----------------------------------------------------------------------------------------------------------
+
+_Value = tuple[str, str, str]  # role, name, sense of the table's row
+
+
+@dataclass(slots=True)
+class _Phrases:
+    """A set of phrases as a tree of their words. Articles within a phrase do not count; parts are phrases of their own."""
+
+    words: dict[str, _Phrases] = field(default_factory=dict)
+    parts: list[tuple[_Phrases, _Phrases]] = field(default_factory=list)
+    value: _Value | None = None
+
+    def add(self, elements: Sequence[str | _Phrases], value: _Value) -> None:
+        """Adds one phrase; the first value of a phrase stays."""
+        node = self
+        for element in elements:
+            if isinstance(element, str):
+                node = node.words.setdefault(element, _Phrases())
+            else:
+                known = next((child for part, child in node.parts if part is element), None)
+                if known is None:
+                    known = _Phrases()
+                    node.parts.append((element, known))
+                node = known
+        node.value = node.value or value
+
+    def ends(self, words: Sequence[str], at: int) -> Iterator[tuple[int, _Value]]:
+        """Where a phrase that begins at `at` can end, each end with the phrase's value."""
+        if self.value:
+            yield at, self.value
+        if at < len(words):
+            yield from self._onward(words, at)
+
+    def _onward(self, words: Sequence[str], at: int) -> Iterator[tuple[int, _Value]]:
+        word = words[at]
+        if child := self.words.get(word):
+            yield from child.ends(words, at + 1)
+        for part, child in self.parts:
+            for end, _ in part.ends(words, at):
+                yield from child.ends(words, end)
+        if word in _ARTICLES and at + 1 < len(words):
+            yield from self._onward(words, at + 1)
+
+    def longest(self, words: Sequence[str], at: int) -> tuple[int, _Value] | None:
+        """The end and value of the longest phrase that begins at `at`."""
+        best: tuple[int, _Value] | None = None
+        for found in self.ends(words, at):
+            if best is None or found[0] > best[0]:
+                best = found
+        return best
+
+
+_ARTICLES: Final = frozenset({"the", "a", "an", "their", "his", "her", "this", "any", "our", "its", "your"})
+_ROLES: Final = ("lead", "compare", "period", "filler", "vague")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The table of time words, each role as a tree of phrases."""
+
+    roles: dict[str, _Phrases]
+    before_number: _Phrases  # lead, compare, period, filler and vague, read from left to right
+    backward: _Phrases  # the same, read from right to left
+    sets: dict[str, frozenset[str]]
+    swap: dict[tuple[str, str], str]
+
+
+def _variants(phrase: str) -> list[list[str]]:
+    """The phrase as words and `<part>`s, once for each choice of its optional elements."""
+    choices: list[list[str]] = [[]]
+    for piece in re.findall(r"<\w+>\??|[^\s<]+|<", phrase):
+        name = piece.removesuffix("?") if len(piece) > 1 else piece
+        words = [name] if re.fullmatch(r"<\w+>", name) else _split(name).words
+        choices = [c + words for c in choices] + (choices if name != piece else [])
+    return choices
+
+
+@cache
+def _table() -> _Table:
+    roles: dict[str, _Phrases] = {}
+    parts: dict[str, _Phrases] = {}
+    forward, backward = _Phrases(), _Phrases()
+    sets: dict[str, frozenset[str]] = {}
+    swap: dict[tuple[str, str], str] = {}
+
+    def make(row: lexicon.Row) -> None:
+        role, name = row["role"], row["name"]
+        value = (role, name, row["sense"])
+        if role == "word":
+            tree = roles.setdefault(f"word {name}", _Phrases())
+            sets[name] = frozenset(row["phrases"].split("|"))
+        elif role == "part":
+            tree = parts.setdefault(name, _Phrases())
+        elif role in ("before", "after"):
+            swap[role, name] = row["phrases"]
+            return
+        else:
+            tree = roles.setdefault(role, _Phrases())
+        for phrase in row["phrases"].split("|"):
+            for elements in _variants(phrase):
+                if not elements:
+                    raise ValueError(f"an empty phrase in {row['phrases']!r}")
+                tree.add([parts[e[1:-1]] if e.startswith("<") and len(e) > 1 else e for e in elements], value)
+                if role in _ROLES:
+                    forward.add(elements, value)
+                    backward.add(elements[::-1], value)
+
+    lexicon.load("anchors", make)
+    return _Table(roles, forward, backward, sets, swap)
+
+
+# --- a number with its unit -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """A time in numbers: no value (vague), one, or the two of a range; `end` is the word behind it."""
+
+    values: tuple[str, ...]
+    unit: str
+    end: int
+    compare: str = ""  # "3 or more weeks"
+    measured: bool = False  # in a unit that is more often a measured value than a time
+    singular: bool = False
+    repairs: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def _times(value: str, factor: str) -> str:
+    return _plain(Decimal(value) * Decimal(factor))
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _unit(w: _Words, at: int) -> tuple[int, str, str] | None:
+    """The unit that begins at `at`, or behind a hyphen there: the word behind it, its UCUM code and the row's sense."""
+    if w.at(at) == "-":
+        at += 1
+    found = _table().roles["unit"].longest(w.words, at)
+    if not found or (w.at(found[0])[:1].isdigit() and len(w.at(at)) == 1):
+        return None
+    end, (_, code, sense) = found
+    if w.at(end) == "(" and w.at(end + 1) == "s" and w.at(end + 2) == ")":
+        end += 3
+    elif w.at(end) == "'":
+        end += 1
+    return end, code, sense
+
+
+def _amount(w: _Words, at: int) -> _Amount | None:
+    """The number or range with a unit of time that begins at word `at`."""
+    first = _number(w, at)
+    if first is None:
+        return None
+    value, end, repairs, problem = first
+    compare = ""
+    if (more := _table().roles["or"].longest(w.words, end)) and _unit(w, more[0]) and w.at(end) != "at":
+        end, compare = more[0], more[1][1]
+    unit = _unit(w, end)
+    values: tuple[str, ...] = (value,)
+    written, other = value, unit
+    after = unit[0] if unit else end
+    connector = w.at(after)
+    if connector in ("-", "to", "and", "or", "through", "/", "~") and not compare:
+        skip = after + 1
+        second = _number(w, skip)
+        if second and (other := _unit(w, second[1])):
+            joined = connector in ("-", "to", "through", "~") or (connector == "and" and w.at(at - 1) in ("between", "in between"))
+            if joined or (connector == "or" and not unit):
+                unit = unit or other
+                values, repairs = (value, second[0]), (*repairs, *second[2])
+                problem = problem or second[3] or (None if joined else f"{value} or {second[0]}: which one is not said")
+                written, end = f"{value}-{second[0]}", other[0]
+                if unit[1] != other[1] or unit[2] != other[2]:
+                    exact = _common(((value, unit[1]), (second[0], other[1])))
+                    if exact is None or unit[2] or other[2]:
+                        return _Amount((), other[1], other[0], problem="the two bounds have units that do not convert exactly")
+                    values, code = exact
+                    repairs = (*repairs, f"both bounds in {code}")
+                    return _ordered(_Amount(values, code, other[0], repairs=repairs, problem=problem))
+                return _ordered(_scaled(values, written, other, repairs, problem, singular=False))
+    if not unit or (unit[1] in ("d", "wk") and w.at(at - 1) in _NUMBERED and w.at(unit[0])[:1].isdigit()):
+        return None
+    amount = _scaled(values, written, unit, repairs, problem, singular=not w.at(unit[0] - 1).endswith("s"))
+    return replace(amount, compare=compare)
+
+
+_NUMBERED: Final = frozenset({"cycle", "visit", "week", "day", "month", "period", "part", "phase", "step", "arm", "c", "dose"})
+
+
+def _number(w: _Words, at: int) -> tuple[str, int, tuple[str, ...], str | None] | None:
+    """The number at word `at`: value, the word behind it, repairs and problem."""
+    word = w.at(at)
+    if word == "half":
+        end = at + 1 + (w.at(at + 1) in ("a", "an", "of"))
+        return ("0.5", end, ("half read as 0.5",), None) if _unit(w, end) else None
+    if not (word[:1].isdigit() or word in WORDS):
+        return None
+    number = number_at(w.text, w.starts[at])
+    if number is None:
+        return None
+    end = w.index(number.end, at + 1)
+    value, repairs = number.value, number.repairs
+    problem = f"{value} can be read as {number.other}" if number.other else None
+    if w.words[end : end + 3] == ["and", "a", "half"]:
+        value, end, repairs = _plain(Decimal(value) + Decimal("0.5")), end + 3, (*repairs, f"{value} and a half read as {value}.5")
+    if w.at(end) == "(" and w.at(end + 2) == ")" and (again := _number(w, end + 1)) and again[1] == end + 2:
+        if Decimal(again[0]) != Decimal(value):
+            return value, end + 3, repairs, f"{value} or {again[0]}: the number in brackets is another one"
+        end += 3
+    if w.at(end) in ("±",) or w.words[end : end + 3] == ["+", "/", "-"]:
+        problem = problem or "a tolerance is written, no bound"
+        end = next((i + 1 for i in range(end, min(end + 5, len(w.words))) if w.words[i][:1].isdigit()), end)
+    return value, end, repairs, problem
+
+
+def _scaled(
+    values: tuple[str, ...],
+    written: str,
+    unit: tuple[int, str, str],
+    repairs: tuple[str, ...],
+    problem: str | None,
+    *,
+    singular: bool,
+) -> _Amount:
+    end, code, sense = unit
+    if sense.isdigit():
+        repairs = (*repairs, f"{written} times {sense} {code}")
+        values = tuple(_times(value, sense) for value in values)
+    if code == "?":
+        problem = problem or "business days are no unit of time"
+    return _Amount(values, code, end, "", sense == "measured", singular, repairs, problem)
+
+
+def _ordered(amount: _Amount) -> _Amount:
+    if len(amount.values) == 2 and Decimal(amount.values[0]) >= Decimal(amount.values[1]):
+        return replace(amount, problem=amount.problem or "the lower bound is not below the upper one")
+    return amount
+
+
+# What a unit is in the smallest one that it converts to exactly.
+_EXACT: Final = {
+    "min": ("s", 60),
+    "h": ("s", 3600),
+    "d": ("s", 86400),
+    "wk": ("s", 604800),
+    "s": ("s", 1),
+    "a": ("mo", 12),
+    "mo": ("mo", 1),
+}
+_DAYS: Final = {"s": 1 / 86400, "min": 1 / 1440, "h": 1 / 24, "d": 1.0, "wk": 7.0, "mo": 30.4375, "a": 365.25}
+
+
+def _common(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], str] | None:
+    """The values of (value, unit) pairs in their smallest unit, if they convert exactly."""
+    pairs = tuple(pairs)
+    if any(unit not in _EXACT for _, unit in pairs) or len({_EXACT[unit][0] for _, unit in pairs}) != 1:
+        return None
+    target = min((unit for _, unit in pairs), key=lambda unit: _EXACT[unit][1])
+    size = Decimal(_EXACT[target][1])
+    return tuple(_plain(Decimal(value) * _EXACT[unit][1] / size) for value, unit in pairs), target
+
+
+# --- what stands before it --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Left:
+    """What stands before a number: where it begins, and what it says."""
+
+    start: int
+    lead: str = ""
+    compare: str = ""
+    period: str = ""
+    vague: bool = False
+    article: bool = False
+    about: bool = False
+    choose: Choose | None = None
+
+
+def _left(w: _Words, at: int) -> _Left:
+    """What stands before word `at`, read backwards: comparison, "the last", preposition."""
+    total, table = len(w.words), _table()
+    left, here = _Left(at), at
+    while here > 0 and (found := table.backward.longest(w.backward, total - here)):
+        role, name, _ = found[1]
+        begin = total - found[0]
+        if role == "lead":
+            if left.lead == "over" and not left.compare:
+                left.lead, left.compare = name, "gt"
+            elif left.lead:
+                break
+            else:
+                left.lead = name
+        elif role == "compare" and name == "about":
+            left.about = True
+        elif role == "compare":
+            if left.compare:
+                break
+            left.compare = name
+        elif left.lead:
+            break
+        elif role == "period" and name in ("longer", "shorter"):
+            left.choose = "longer" if name == "longer" else "shorter"
+        elif role == "period":
+            if left.period:
+                break
+            left.period = name
+        elif role == "vague":
+            left.vague = True
+        else:
+            left.article = True
+            here = begin
+            continue
+        left.start = here = begin
+    return left
+
+
+# --- anchors ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """What a time is counted from; `end` is the word behind it. An event that the table does not know goes by its own words."""
+
+    name: str
+    end: int
+    sense: str = ""  # "" for an event that the table does not know
+    first: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether the table holds the event."""
+        return bool(self.sense)
+
+
+_LONG: Final = 18  # no anchor has more words
+
+
+def _anchor(w: _Words, at: int) -> _Anchor | None:
+    """The event that begins at word `at`."""
+    found = _anchor_of(tuple(w.words[at : at + _LONG]))
+    return replace(found, end=found.end + at, first=found.first + at) if found else None
+
+
+@lru_cache(maxsize=16384)
+def _anchor_of(words: tuple[str, ...]) -> _Anchor | None:
+    known = _known_anchor(words, 0)
+    if known is None:
+        return _plain_anchor(words)
+    # "Day 1 (randomization)": what stands in brackets says which day it is.
+    if known.end + 1 < len(words) and words[known.end] == "(":
+        inner = _known_anchor(words, known.end + 1) or _numbered(words, known.end + 1)
+        if inner and inner.end < len(words) and words[inner.end] == ")":
+            return replace(inner if "weak" in known.sense and inner.known else known, end=inner.end + 1, first=known.first)
+    return known
+
+
+def _known_anchor(words: tuple[str, ...], at: int) -> _Anchor | None:
+    table = _table()
+    start = at
+    while True:
+        found = table.roles["anchor"].longest(words, at)
+        skip = table.roles["word planned"].longest(words, at)
+        if found and not (skip and skip[0] > found[0]):
+            break
+        if skip:
+            at = skip[0]
+        elif at < len(words) and words[at] in table.sets["article"]:
+            at += 1
+        else:
+            return None
+    end, (_, name, sense) = found
+    follow = words[end] if end < len(words) else ""
+    # "first dose of rituximab", "start of therapy for tuberculosis": any medicine, not the study's.
+    if name in ("first_dose", "last_dose", "end_of_treatment") and follow in ("of", "with", "for") and "weak" not in sense:
+        behind = words[end + 1] if end + 1 < len(words) else ""
+        if not (behind[:1].isdigit() or behind in WORDS or behind in ("at", "each", "both", "a")):
+            return None
+    if tail := table.roles["word visitword"].longest(words, end):
+        end = tail[0]
+    if (number := _numbered(words, end)) and number.end - end <= 3:
+        end = number.end
+    return _Anchor(name, end, sense, start)
+
+
+def _numbered(words: tuple[str, ...], at: int) -> _Anchor | None:
+    """ "visit 2", "day -14"."""
+    if at + 1 < len(words) and words[at] in _NUMBERED:
+        sign = words[at + 1] in "-+" and at + 2 < len(words)
+        value = words[at + 1 + sign]
+        if value[:1].isdigit() or value in WORDS:
+            return _Anchor(f"{words[at]} {words[at + 1] if sign else ''}{value}", at + 2 + sign, "", at)
+    return None
+
+
+def _plain_anchor(words: tuple[str, ...]) -> _Anchor | None:
+    """An event by its own words, up to a word that cannot belong to it."""
+    table = _table()
+    at = 0
+    while at < len(words) and words[at] in table.sets["article"]:
+        at += 1
+    name: list[str] = []
+    start = end = at
+    while at < len(words) and len(name) < 7:
+        if number := _numbered(words, at):
+            name.append(number.name)
+            at = end = number.end
+            continue
+        word = words[at]
+        if not (word.isalpha() and word.isascii()) or word in table.sets["stop"]:
+            break
+        if not (not name and word == "of"):
+            name.append(word)
+        at += 1
+        if word not in ("of", "the", "a", "an", "their", "his", "her"):
+            end = at
+    while name and name[-1] in ("of", "the", "a", "an", "their", "his", "her"):
+        name.pop()
+    return _Anchor(" ".join(name), end, "", start) if name else None
+
+
+# --- what stands behind it --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Right:
+    """What stands behind a number and its unit: where that ends, and what it says."""
+
+    end: int
+    compare: str = ""
+    direction: str = ""
+    elapsed: bool = False
+    duration: bool = False
+    anchors: list[_Anchor] = field(default_factory=list)
+    others: list[tuple[str, _Amount]] = field(default_factory=list)  # "or 5 half-lives", each with its comparison
+    joined: list[tuple[str, _Amount]] = field(default_factory=list)  # "and ≤ 12 weeks"
+    choose: Choose | None = None
+    problem: str | None = None
+
+
+_CHOICE: Final = re.compile(
+    r"[,(]?\s?which ?ever(?: one)?(?: of (?:the|these) two)?"
+    r"(?: (?:time|period|interval|duration|is|was|are|being|comes|occurs|occurred|will be|the))*"
+    r" (?P<c>[a-z]+)(?: (?:first|one))?\)?"
+)
+_CHOICES: Final[dict[str, Choose]] = {
+    **dict.fromkeys(("longer", "longest", "greater", "greatest", "later", "latest", "more", "larger"), "longer"),
+    **dict.fromkeys(("shorter", "shortest", "lesser", "less", "smaller"), "shorter"),
+}
+
+
+def _choice(w: _Words, right: _Right) -> None:
+    """Reads "(whichever is longer)" at the end of what is read so far."""
+    if right.end >= len(w.words) or w.at(right.end + (w.at(right.end) in (",", "("))) not in ("whichever", "which"):
+        return
+    found = _CHOICE.match(w.text, w.starts[right.end])
+    if not found:
+        return
+    right.choose = _CHOICES.get(found["c"])
+    if right.choose is None:
+        right.problem = f"which of the two counts is not certain: {found[0].strip(' ,()')}"
+    end = found.end()
+    if found[0].endswith(")") and not found[0].startswith("("):
+        opened = any(w.words[i] == "(" for i in range(right.end))
+        end -= 0 if opened else 1
+    right.end = w.index(end, right.end)
+
+
+def _behind(w: _Words, at: int, left: _Left, amount: _Amount) -> _Right:
+    """What stands behind the number and unit that end at word `at`."""
+    table = _table()
+    right = _Right(at)
+    bracket = int(w.at(at) in ("(", ","))
+    more = table.roles["or"].longest(w.words, at + bracket)
+    closed = more and not (w.at(at) == "(" and w.at(more[0]) != ")")
+    if more and closed and not _unit(w, more[0]) and not _amount(w, more[0]):
+        right.end, right.compare = more[0] + (w.at(at) == "("), more[1][1]
+    if length := table.roles["word length"].longest(w.words, right.end):
+        right.end, right.duration = length[0], True
+    if amount.unit == "{half-life}":
+        _skip_substance(w, right)
+    _others(w, right)
+    _choice(w, right)
+    _toward(w, right, left, amount)
+    if right.direction:
+        if not right.choose:
+            _others(w, right, late=True)
+        _choice(w, right)
+    return right
+
+
+def _skip_substance(w: _Words, right: _Right) -> None:
+    """ "5 half-lives of the agent": the substance is no anchor."""
+    if w.at(right.end) != "of":
+        return
+    anchor = _anchor(w, right.end + 1)
+    if anchor is None or (anchor.known and "entry" in anchor.sense and "dose" not in w.words[right.end + 1 : anchor.end - 2]):
+        return
+    if anchor.known and anchor.name != "treatment":
+        return
+    right.end = anchor.end
+
+
+def _others(w: _Words, right: _Right, *, late: bool = False) -> None:
+    """Reads more amounts: an alternative ("or 5 half-lives"), a second bound ("and ≤ 12 weeks")."""
+    table = _table()
+    while True:
+        at = right.end
+        if w.at(at) == ",":
+            at += 1
+        opened = w.at(at) == "("
+        at += opened
+        word = w.at(at)
+        if word in ("or", "and", "but", "/", "to") and not (word in ("/", "to") and opened):
+            at += 1
+        elif not opened:
+            return
+        compare = ""
+        lead = False
+        while found := table.before_number.longest(w.words, at):
+            role, name, _ = found[1]
+            if role == "lead" and (name not in ("within", "for", "at") or lead):
+                return
+            lead = lead or role == "lead"
+            if role in ("period", "vague"):
+                return
+            compare = name if role == "compare" else compare
+            at = found[0]
+        amount = _amount(w, at)
+        if amount is None:
+            return
+        end = amount.end
+        inner = _Right(end)
+        if amount.unit == "{half-life}":
+            _skip_substance(w, inner)
+            end = inner.end
+        if word == "or" and not opened and w.at(end) in ("for", "if", "in") and not late:
+            right.problem = "another window holds for some"
+            return
+        if opened:
+            if w.at(end) == "," or w.at(end) == "whichever":
+                _choice(w, inner)
+                right.choose, end = inner.choose, inner.end
+                if inner.choose is None:
+                    return
+                right.others.append((compare, amount))
+                right.end = end
+                continue
+            if w.at(end) != ")":
+                close = next((i for i in range(end, min(end + 12, len(w.words))) if w.words[i] == ")"), None)
+                if not late and close and table.roles["direction"].longest(w.words, close + 1):
+                    right.problem, right.end = "another window holds for some", close + 1
+                return
+            if word != "or":
+                # "(28 days)": the same time in another unit; anything else in brackets is not understood.
+                if late:
+                    return
+                right.others.append(("same", amount))
+                right.end = end + 1
+                continue
+            end += 1
+        if word in ("and", "but", "to") and not (compare and compare != "about"):
+            return
+        if late and word != "or":
+            return
+        (right.joined if word in ("and", "but", "to") else right.others).append((compare, amount))
+        right.end = end
+
+
+def _toward(w: _Words, right: _Right, left: _Left, amount: _Amount) -> None:
+    """Reads the direction and the anchor."""
+    table = _table()
+    at = right.end
+    if span := table.roles["word span"].longest(w.words, at):
+        at = span[0]
+    found = table.roles["direction"].longest(w.words, at)
+    if not found:
+        return
+    end, (_, name, sense) = found
+    words = w.words[at:end]
+    if name == "before" and w.at(end) in ("and", "or", "/", ",") and (shared := _shared(w, end + 1)):
+        right.direction, right.end, right.anchors = "before", end, [shared]
+        return
+    right.elapsed = sense == "elapsed"
+    if name == "ago":
+        right.end, right.direction = end, "ago"
+        return
+    anchor = _anchor(w, end)
+    if name == "of" and not (
+        anchor and (left.lead in ("within", "in", "upto") or left.compare in ("le", "lt") or len(amount.values) == 2)
+    ):
+        return
+    if name == "of" and anchor and not anchor.known and left.lead not in ("within",):
+        return
+    if (
+        name == "from"
+        and anchor
+        and not anchor.known
+        and not (left.lead in ("within", "for", "upto") or left.compare or right.compare)
+    ):
+        return
+    if name == "before" and words in (["prior"], ["pre"], ["previous"]) and not (anchor and anchor.known):
+        anchor = None
+    if anchor is None:
+        # "6 months prior": before the study, as "6 months ago".
+        right.direction, right.end = ("ago" if name == "before" and words != ["pre"] else name if name == "after" else ""), end
+        if not right.direction:
+            right.end = at
+        return
+    right.direction, right.end = name, anchor.end
+    right.anchors = [anchor]
+    # A second event: "screening or baseline", "enrollment/randomization".
+    if w.at(anchor.end) in ("or", "/") and anchor.known:
+        other = _known(w, anchor.end + 1)
+        if other and "period" not in other.sense:
+            right.end = other.end
+            if other.name != anchor.name:
+                right.anchors.append(other)
+
+
+def _known(w: _Words, at: int) -> _Anchor | None:
+    anchor = _anchor(w, at)
+    return anchor if anchor and anchor.known else None
+
+
+def _shared(w: _Words, at: int) -> _Anchor | None:
+    """The anchor in "… before and 8 weeks after X", read from behind the "and"."""
+    table = _table()
+    while found := table.before_number.longest(w.words, at):
+        at = found[0]
+    if amount := _amount(w, at):
+        at = amount.end
+    found = table.roles["direction"].longest(w.words, at) or table.roles["frame"].longest(w.words, at)
+    return _anchor(w, found[0]) if found else None
+
+
+# --- truth conditions -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How long: like the bounds of a `Window`."""
+
+    unit: str
+    low: str | None = None
+    low_inclusive: bool | None = None
+    high: str | None = None
+    high_inclusive: bool | None = None
+
+    def window(self, relation: Relation, anchor: str | None, choose: Choose | None = None) -> Window:
+        """The window with these bounds."""
+        return Window(
+            relation=relation,
+            low=self.low,
+            low_inclusive=self.low_inclusive,
+            high=self.high,
+            high_inclusive=self.high_inclusive,
+            unit=self.unit,
+            anchor=anchor,
+            choose=choose,
+        )
+
+
+Relation = Literal["within", "before", "for", "during", "after"]
+_LOWER: Final = frozenset({"ge", "gt"})
+_UPPER: Final = frozenset({"le", "lt"})
+
+
+def _bounds(amount: _Amount, compare: str, side: Literal["low", "high"]) -> _Bounds:
+    """The bounds of an amount; `side` is the one that a number without a comparison bounds."""
+    if len(amount.values) == 2:
+        return _Bounds(amount.unit, amount.values[0], True, amount.values[1], True)
+    value = amount.values[0]
+    if compare in _LOWER or (compare not in _UPPER and side == "low"):
+        return _Bounds(amount.unit, low=value, low_inclusive=compare != "gt")
+    return _Bounds(amount.unit, high=value, high_inclusive=compare != "lt")
+
+
+def _joined(bounds: _Bounds, compare: str, amount: _Amount) -> _Bounds | None:
+    """Both bounds as one, in one unit; None where they do not go together."""
+    other = _bounds(amount, compare, "high")
+    low, high = (bounds, other) if bounds.low is not None else (other, bounds)
+    if low.low is None or high.high is None or low.high is not None or high.low is not None:
+        return None
+    values, unit = (low.low, high.high), low.unit
+    if low.unit != high.unit:
+        exact = _common(((low.low, low.unit), (high.high, high.unit)))
+        if exact is None:
+            return None
+        (values, unit) = ((exact[0][0], exact[0][1]), exact[1])
+    if Decimal(values[0]) >= Decimal(values[1]):
+        return None
+    return _Bounds(unit, values[0], low.low_inclusive, values[1], high.high_inclusive)
+
+
+def _clause(w: _Words, at: int) -> list[str]:
+    """The words before word `at`, back to the last full stop or semicolon."""
+    begin = at
+    while begin > 0 and at - begin < 24 and w.words[begin - 1] not in (";", ".", "•", "*"):
+        begin -= 1
+    return w.words[begin:at]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What a time phrase means, while it is being worked out."""
+
+    kind: Kind = "window"
+    windows: tuple[Window, ...] = ()
+    negated: bool = False
+    past: bool = False
+    event: bool = False
+    problem: str | None = None
+
+
+def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
+    """What the time means, as the contract's windows say it."""
+    problem = amount.problem or right.problem or next((a.problem for _, a in right.others if a.problem), None)
+    if not amount.values:
+        problem = problem or "no number is written"
+    if left.compare == "equal":
+        problem = problem or "a comparison that was lost"
+    compare = left.compare or amount.compare or right.compare
+    direction = right.direction
+    lead = left.lead
+    if left.compare and right.compare and left.compare != right.compare:
+        problem = problem or "two comparisons that do not agree"
+    if compare in ("late", "early"):
+        backwards = direction in ("before", "ago")
+        compare = ("ge" if backwards else "le") if compare == "late" else ("le" if backwards else "ge")
+    if lead == "over" and direction == "ago":
+        lead, compare = "", "gt"
+    ranged = len(amount.values) == 2
+    reading = _Reading(kind="window" if direction or left.period else "duration")
+    if not direction and not left.period and lead in ("within", "in"):
+        reading.kind = "window"
+    if problem:
+        reading.problem = problem
+        reading.past = bool(direction in ("ago", "before", "since") or left.period == "past")
+        return reading
+
+    clause = _clause(w, left.start)
+    relation: Relation | None = None
+    side: Literal["low", "high"] = "high"
+    anchors = [a.name for a in right.anchors]
+    anchor = right.anchors[0] if right.anchors else None
+    if left.period == "next" and direction in ("", "from", "of", "after"):
+        relation = "after"
+    elif left.period == "first" and direction in ("after", "of", "from", "since"):
+        relation = "after" if anchor and anchor.known else None
+    elif left.period == "first":
+        relation = None
+    elif lead == "every":
+        return _Reading(kind="frequency")
+    elif lead in ("at", "after", "before", "since") and not direction:
+        return _Reading(kind="anchor", problem=None)
+    elif left.period == "past":
+        runs = lead in ("for", "throughout") or compare in _LOWER
+        relation, side = ("for", "low") if runs else ("within", "high")
+        if ranged:
+            reading.problem = "which of the two numbers bounds is not said"
+            return reading
+        if direction in ("after",) or (anchor and direction in ("of", "from") and "entry" not in anchor.sense):
+            reading.problem = "the direction in time is not certain"
+            return reading
+        direction = direction or "ago"
+    elif direction == "both":
+        if compare in _LOWER or (lead not in ("within", "for", "in") and compare not in _UPPER):
+            reading.problem = "on which side of the anchor is not certain"
+            return reading
+        bounds = _bounds(amount, compare, "high")
+        reading.windows = tuple(bounds.window(r, _swap(r, a)) for a in anchors for r in ("within", "after"))
+        return reading
+    elif direction == "since":
+        reading.event, reading.past = True, True
+        if ranged:
+            relation = "within"
+        elif compare in _LOWER:
+            return _since(reading, left, amount, compare)
+        elif compare in _UPPER or lead == "within":
+            relation = "within"
+    elif direction in ("after", "from") and compare in _LOWER and (right.elapsed or not lead) and _opens(w, left.start, clause):
+        if anchor and ("entry" not in anchor.sense):
+            return _since(_Reading(past=True, event=True), left, amount, compare)
+        if direction == "after":
+            relation, side = "after", "low"
+    elif lead == "for":
+        if direction == "after":
+            relation = "after"
+            compare = "" if compare in _LOWER else compare
+        elif direction in ("", "before", "ago"):
+            relation, side = "for", "low"
+    elif direction == "before":
+        if ranged or lead in ("within", "in", "during", "from", "upto") or compare in _UPPER:
+            relation = "within" if compare not in _LOWER else None
+        elif compare in _LOWER:
+            relation, side = "before", "low"
+        elif lead == "throughout":
+            relation, side = "for", "low"
+        elif left.article and lead in ("", "over"):
+            relation = "within"
+    elif direction == "ago":
+        if ranged or lead in ("within", "in", "during", "upto") or compare in _UPPER:
+            relation = "within" if compare not in _LOWER else None
+        elif compare in _LOWER:
+            relation, side = "before", "low"
+        elif left.article and lead in ("", "over"):
+            relation = "within"
+    elif direction == "after":
+        if ranged or compare in _UPPER or lead in ("within", "in", "during", "until", "upto", "throughout", "over"):
+            relation = "after" if compare not in _LOWER or lead in ("until",) else None
+            compare = "" if lead == "until" and compare in _LOWER else compare
+        elif compare in _LOWER or lead == "from":
+            relation, side = "after", "low"
+    elif direction in ("of", "from"):
+        if compare not in _LOWER and anchor and (lead or compare or ranged):
+            if "entry" in anchor.sense or anchor.name in ("study", "treatment"):
+                relation = "after" if _future(clause) is True else "within" if _future(clause) is False else None
+            elif "onset" in anchor.sense or (direction == "from" and anchor.known):
+                relation = "after"
+    elif lead in ("within", "in"):
+        future = _future(clause)
+        if compare not in _LOWER and future is not None:
+            relation = "after" if future else "within"
+    elif not direction and right.choose and not (lead or compare or {"washout", "wash"} & set(clause)):
+        relation, reading.kind = "within", "window"
+    elif not direction and (right.duration or lead in ("between", "upto", "")) and _lasts(w, left.start, right):
+        relation, side = "for", "low"
+        if not compare and not ranged and lead != "upto":
+            return _Reading(kind="duration")
+        if lead == "upto":
+            side = "high"
+    if relation is None:
+        if reading.kind == "duration" and _measured(w, left.start):
+            return _Reading(kind="duration")
+        reading.problem = _why(left, right, direction)
+        return reading
+
+    bounds = _bounds(amount, compare, side)
+    for other, more in right.joined:
+        both = _joined(bounds, other, more)
+        if both is None:
+            reading.problem = "two bounds that do not go together"
+            return reading
+        bounds = both
+    if direction == "since":
+        anchors = ["enrollment"]
+    elif not anchors:
+        anchors = [] if relation == "for" and not (direction or left.period) else ["enrollment"]
+        if direction == "after" and not right.anchors:
+            reading.problem = "after what is not written"
+            return reading
+    choose = left.choose or right.choose
+    all_bounds = [bounds]
+    for other, more in right.others:
+        if other == "same":
+            if not _same(amount, more):
+                reading.problem = "the time in brackets is another one"
+                return reading
+        else:
+            all_bounds.append(_bounds(more, other or compare, side))
+    if choose and len(all_bounds) != 2:
+        choose = None
+    reading.windows = tuple(
+        b.window(relation, _swap(relation, name) if name else None, choose) for name in (anchors or [""]) for b in all_bounds
+    )
+    reading.past = relation in ("within", "before") and _LATE.isdisjoint(anchors)
+    if relation == "for" and not left.period and direction != "before":
+        reading.kind = "duration"
+    return reading
+
+
+_LATE: Final = frozenset({"last_dose", "end_of_treatment", "end_of_study"})  # what lies before these need not be in the past
+
+
+def _swap(relation: str, anchor: str) -> str:
+    """The end of a period that a window before or after it is counted from."""
+    if relation == "during":
+        return anchor
+    swap = _table().swap
+    side = "after" if relation == "after" else "before"
+    return swap.get((side, anchor), anchor)
+
+
+def _since(reading: _Reading, left: _Left, amount: _Amount, compare: str) -> _Reading:
+    """ "≥ 28 days since surgery": no surgery within < 28 days before the study."""
+    inclusive = compare == "gt"
+    bounds = _Bounds(amount.unit, high=amount.values[0], high_inclusive=inclusive)
+    reading.windows, reading.negated = (bounds.window("within", "enrollment"),), True
+    return reading
+
+
+def _opens(w: _Words, start: int, clause: Sequence[str]) -> bool:
+    """Whether nothing stands before the time that it could date: "At least 4 weeks after surgery"."""
+    neutral = _table().sets["neutral"]
+    return all(word in neutral or not word.isalpha() for word in clause)
+
+
+def _future(clause: Sequence[str]) -> bool | None:
+    """Whether a time without direction lies ahead; None where the words before it say both."""
+    table = _table()
+    if table.sets["future"].isdisjoint(clause):
+        return False
+    return None if not table.sets["history"].isdisjoint(clause) else True
+
+
+_LINKS: Final = frozenset(
+    {"of", "is", "was", "for", ":", "are", "has", "been", "a", "the", "(", ",", "or", "be", "must", "with", "and", "symptoms", "at"}
+)
+
+
+def _before(w: _Words, start: int, far: int = 4) -> Iterator[str]:
+    """The words before word `start` that speak of it, nearest first, links left out."""
+    at = start - 1
+    while at >= 0 and far > 0:
+        word = w.words[at]
+        if word in (";", ".", ")"):
+            return
+        if word not in _LINKS:
+            yield word
+            far -= 1
+        at -= 1
+
+
+def _lasts(w: _Words, start: int, right: _Right) -> bool:
+    """Whether the words around a duration say that it is one: "duration ≥ 6 months", "6 months or longer"."""
+    lasting = _table().sets["lasting"]
+    near = list(_before(w, start, 3))
+    return right.duration or w.at(right.end - 1) == "longer" or any(word in lasting for word in near[:3])
+
+
+def _measured(w: _Words, start: int) -> bool:
+    """Whether the time is a measured quantity: a life expectancy, a survival, an interval."""
+    return any(word in _table().sets["measured"] for word in _before(w, start, 5))
+
+
+def _same(amount: _Amount, other: _Amount) -> bool:
+    """Whether two times are the same within five per cent, as 6 months and 180 days are."""
+    if len(amount.values) != len(other.values) or amount.unit not in _DAYS or other.unit not in _DAYS:
+        return False
+    pairs = zip(amount.values, other.values, strict=True)
+    return all(abs(float(a) * _DAYS[amount.unit] / (float(b) * _DAYS[other.unit]) - 1) < 0.05 for a, b in pairs if float(b))
+
+
+def _why(left: _Left, right: _Right, direction: str) -> str:
+    if direction in ("of", "from"):
+        return "whether before or after the anchor is not said"
+    if direction:
+        return "whether at least or at most is not said"
+    if left.lead == "over":
+        return "over: more than or during"
+    if left.lead in ("within", "in"):
+        return "past or future is not said"
+    return "neither a direction nor what lasts is said"
+
+
+# --- a whole text -----------------------------------------------------------------------------------------------------
+
+_GATE: Final = (
+    *("month", "week", "day", "year", "hour", "hr", "yr", "wk", "min", "half", "cycle", "decade", "sec", "mos", "fortnight"),
+    *(
+        "prior to",
+        "before",
+        "after",
+        "during",
+        "since",
+        "throughout",
+        "screening",
+        "baseline",
+        "while ",
+        "until",
+        "daily",
+        "at any",
+    ),
+    *("entry", "enrol", "random", "consent", "duration of", "admission", "diagnosis", "upon", "onset", "course of", "registration"),
+)
+_UNIT_END: Final = re.compile(r"\d\s?-?\s?[hdy]\b")
+
+
+def _is_time(text: str) -> bool:
+    return any(word in text for word in _GATE) or _UNIT_END.search(text) is not None
+
+
+def find(text: str) -> tuple[Time, ...]:
+    """The time phrases of a text, in text order; no two overlap."""
+    lower, offsets = _folded(text)
+    if not _is_time(lower):
+        return ()
+    w = _split(lower)
+    spans: list[tuple[int, int, Time]] = []
+    taken = bytearray(len(w.words) + 1)
+    for read in (_amounts, _frames, _frequencies):
+        for begin, end, time in read(w, taken):
+            taken[begin:end] = b"\x01" * (end - begin)
+            spans.append((begin, end, time))
+    if not spans:
+        return ()
+    spans.sort(key=lambda span: span[0])
+    times = [time for _, _, time in _merged(w, spans)]
+    if offsets is None:
+        return tuple(times)
+    return tuple(
+        replace(
+            time,
+            start=offsets[time.start],
+            end=offsets[time.end - 1] + 1,
+            event=(offsets[time.event[0]], offsets[time.event[1] - 1] + 1) if time.event else None,
+        )
+        for time in times
+    )
+
+
+def parse_window(text: str) -> tuple[Window, ...]:
+    """The windows of the time phrases in `text`: `parse_window("within 2 years")`. Nothing where none is certain.
+
+    Of a negated phrase ("at least 4 weeks since surgery") the window is the one in which nothing may have happened.
+    """
+    return tuple(window for time in find(text) for window in time.windows)
+
+
+_Found = Iterator[tuple[int, int, Time]]
+
+
+def _amounts(w: _Words, taken: bytearray) -> _Found:
+    """The times that have a number, or a period without one ("the last year")."""
+    table = _table()
+    units = table.roles["unit"].words
+    if not any(word in units for word in w.words):
+        return
+    at, aged = 0, -9  # the word behind the last age
+    while at < len(w.words):
+        word = w.words[at]
+        amount = None
+        if word[:1].isdigit() or word in WORDS or word == "half":
+            glued = at and w.words[at - 1] in ("/", "±") and w.at(at - 2)[:1] in "0123456789+"
+            amount = None if glued or w.words[max(at - 2, 0) : at] == ["/", "-"] else _amount(w, at)
+            left = _left(w, at) if amount else None
+        elif word in units:
+            left = _left(w, at)
+            amount = _without_number(w, at, left)
+        if amount is None or left is None:
+            at += 1
+            continue
+        if left.period == "next" and w.at(at - 1) == "following" and not left.lead and not left.article:
+            left.period, left.lead = "", "after"
+        if _is_age(w, left, amount, aged):
+            at = aged = amount.end
+            continue
+        if frequency := _rate(w, amount.end):
+            end = frequency
+            begin = left.start
+            yield begin, end, Time(w.starts[begin], w.ends[end - 1], "frequency")
+            at = end
+            continue
+        right = _behind(w, amount.end, left, amount)
+        bare = not (left.lead or left.compare or left.period or left.vague or right.direction or right.compare or right.duration)
+        if _is_value(w, left, amount, right, bare):
+            at = amount.end
+            continue
+        if any(taken[left.start : right.end]):
+            at += 1
+            continue
+        reading = _means(w, left, amount, right)
+        repairs = (*amount.repairs, *(r for _, a in (*right.others, *right.joined) for r in a.repairs))
+        if left.about and reading.windows:
+            repairs = (*repairs, "a number that is approximate taken as exact")
+        event = None
+        if reading.event and right.anchors:
+            anchor = right.anchors[0]
+            event = (w.starts[anchor.first], w.ends[anchor.end - 1])
+        yield (
+            left.start,
+            right.end,
+            Time(
+                w.starts[left.start],
+                w.ends[right.end - 1],
+                reading.kind,
+                reading.windows,
+                reading.negated,
+                reading.past,
+                repairs,
+                reading.problem,
+                event,
+            ),
+        )
+        at = right.end
+
+
+def _without_number(w: _Words, at: int, left: _Left) -> _Amount | None:
+    """ "a year", "the last month", "several weeks": the time that a unit names alone."""
+    unit = _unit(w, at)
+    if unit is None or w.at(at - 1) == "-" or (w.at(unit[0])[:1].isdigit() and not left.period):
+        return None
+    end, code, sense = unit
+    singular = not w.at(end - 1).endswith("s")
+    if left.vague:
+        return _Amount((), code, end, problem="how many is not said") if sense != "measured" else None
+    if left.period and left.period not in ("longer", "shorter"):
+        if not singular:
+            return _Amount((), code, end, problem="how many is not said") if left.period != "first" else None
+    elif singular and w.at(at - 1) in ("a", "an") and (left.lead or left.compare):
+        pass
+    elif not (singular and w.at(at - 1) == "the" and left.lead in ("in", "within", "during", "over") and _unit_then_before(w, end)):
+        return None
+    return _scaled(("1",), "1", unit, (), None, singular=singular)
+
+
+def _unit_then_before(w: _Words, end: int) -> bool:
+    found = _table().roles["direction"].longest(w.words, end)
+    return bool(found and found[1][1] == "before")
+
+
+def _is_age(w: _Words, left: _Left, amount: _Amount, aged: int) -> bool:
+    """Whether the number is how old somebody is, or a pregnancy."""
+    table = _table()
+    end = amount.end
+    bracket = w.at(end) in ("(", ",", "-")
+    if table.roles["word aged"].longest(w.words, end + bracket):
+        return True
+    if w.at(end) in ("or", "and") and w.at(end + 1) in ("older", "younger", "over", "above", "up", "under", "below"):
+        return amount.unit == "a" or w.at(end + 1) in ("older", "younger")
+    if aged >= 0 and left.start - aged <= 2 and not left.lead:
+        return True
+    near = list(_before(w, left.start, 2))
+    if near and near[0] in table.sets["aging"] and left.lead not in ("within", "for", "in"):
+        return not _dated(w, end) or near[0] in ("age", "aged", "gestation", "gestational", "ga", "older", "younger")
+    # "over 65 years", "≥ 18 years": with nothing beside it, so many years are an age.
+    plain = not (left.period or left.vague or left.lead in ("within", "for", "in", "during", "throughout", "until", "after", "at"))
+    if amount.unit == "a" and plain and amount.values and Decimal(amount.values[-1]) >= 12:
+        return not _dated(w, end)
+    return False
+
+
+def _dated(w: _Words, end: int) -> bool:
+    table = _table()
+    return bool(table.roles["direction"].longest(w.words, end) or table.roles["word length"].longest(w.words, end))
+
+
+def _is_value(w: _Words, left: _Left, amount: _Amount, right: _Right, bare: bool) -> bool:
+    """Whether the number is no time but a measured value or part of a name: "24-hour urine", "prothrombin time < 14 seconds"."""
+    table = _table()
+    hyphen = "-" in w.text[w.starts[left.start] : w.ends[amount.end - 1]]
+    if amount.measured and not (left.lead or left.period or right.direction):
+        return True
+    if w.at(amount.end) in table.sets["measure"] and (bare or hyphen or amount.singular) and not right.direction:
+        return True
+    if not bare:
+        return bool(not left.lead and not left.period and w.at(left.start - 1) in ("/", "per"))
+    return w.at(left.start - 1) in ("/", "per", "x", "×") or not amount.values
+
+
+_RATES: Final = frozenset({"day", "week", "month", "year", "hour", "night", "24"})
+
+
+def _rate(w: _Words, at: int) -> int | None:
+    """The word behind "per week", "a day", "each month" at `at`."""
+    if w.at(at) in ("per", "a", "each", "every", "/", "an", "in", "out") and w.at(at + 1) in _RATES - {"24"}:
+        return None if w.at(at) == "in" else at + 2
+    if (
+        w.at(at) in ("per", "each", "out", "in")
+        and w.at(at + 1) in ("a", "of", "any", "the", "calendar")
+        and w.at(at + 2) in ("day", "week", "month", "year")
+    ):
+        return at + 3 if w.at(at) != "in" else None
+    return None
+
+
+def _frames(w: _Words, taken: bytearray) -> _Found:
+    """The times that name an event and no number: "during the study", "at screening", "prior to enrollment"."""
+    table = _table()
+    tree = table.roles["frame"]
+    at = 0
+    while at < len(w.words):
+        if taken[at] or w.words[at] not in tree.words:
+            at += 1
+            continue
+        found = tree.longest(w.words, at)
+        if not found:
+            at += 1
+            continue
+        end, (_, name, _) = found
+        names = [name]
+        if w.at(end) in ("and", "or", "/") and (second := tree.longest(w.words, end + 1)):
+            end, names = second[0], [name, second[1][1]]
+        read = _frame(w, at, end, names)
+        if read is None or any(taken[at : read[0]]):
+            at += 1
+            continue
+        yield at, read[0], read[1]
+        at = read[0]
+
+
+def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] | None:
+    """The time that the prepositions `names` and the event at word `end` make, and the word behind it."""
+    if w.words[at:end] in (["at", "any", "time"], ["any", "time"]):
+        return end, Time(w.starts[at], w.ends[end - 1], "anchor")
+    anchor = _anchor(w, end)
+    if anchor is None:
+        return None
+    numbered = _numbered_at(anchor)
+    if not (anchor.known or numbered):
+        return None
+    period = "period" in anchor.sense
+    if any(name in ("at", "on") for name in names) and (period and anchor.name not in ("follow_up", "run_in", "washout")):
+        return None
+    if "on" in names and not (numbered or "weak" in anchor.sense or anchor.name in ("admission", "discharge")):
+        return None
+    if w.at(at) == "following" and w.at(at - 1) in ("the", "of", "each", "all"):
+        return None
+    if w.words[at:end] == ["for", "the", "entire"] and not period:
+        return None
+    stop, anchors = anchor.end, [anchor.name]
+    while w.at(stop) in ("or", "/", "and") and (other := _known(w, stop + 1)) and "period" not in other.sense:
+        stop, anchors = other.end, [*anchors, other.name]
+    relations: dict[str, Relation] = {"before": "before", "during": "during", "at": "during", "on": "during", "after": "after"}
+    windows = tuple(
+        Window(relation=relations[name], anchor=_swap(relations[name], one)) for name in names for one in dict.fromkeys(anchors)
+    )
+    kind: Kind = "window" if "during" in names or period else "anchor"
+    past = set(names) == {"before"} and _LATE.isdisjoint(anchors)
+    return stop, Time(w.starts[at], w.ends[stop - 1], kind, windows, past=past)
+
+
+def _numbered_at(anchor: _Anchor) -> bool:
+    words = anchor.name.split()
+    return len(words) == 2 and words[0] in _NUMBERED
+
+
+def _frequencies(w: _Words, taken: bytearray) -> _Found:
+    """How often: "twice a week", "3 times per month", "daily", "per year"."""
+    periodic, dosed, times = (_table().sets[name] for name in ("periodic", "dosed", "times"))
+    for at, word in enumerate(w.words):
+        if taken[at]:
+            continue
+        if word in periodic:
+            begin = at - 1 if w.at(at - 1) in ("once", "twice", "thrice") and not taken[at - 1] else at
+            if begin == at and w.at(at - 1) in times and at >= 2:
+                begin = at - 2
+            yield begin, at + 1, Time(w.starts[begin], w.ends[at], "frequency")
+        elif word in ("per", "a", "each", "every", "/") and (end := _rate(w, at)) and not any(taken[at:end]):
+            before = w.at(at - 1)
+            begin = at
+            if before in ("once", "twice", "thrice"):
+                begin = at - 1
+            elif before in times:
+                begin = at - 1
+                if w.at(at - 2)[:1].isdigit() or w.at(at - 2) in WORDS:
+                    begin = at - 2
+            elif word == "/" or word == "a" or before in dosed or "/" in (before, w.at(at - 2)):
+                continue
+            yield begin, end, Time(w.starts[begin], w.ends[end - 1], "frequency")
+        elif word == "every" and w.at(at + 1) == "other" and w.at(at + 2) in _RATES:
+            yield at, at + 3, Time(w.starts[at], w.ends[at + 2], "frequency")
+
+
+_GLUE: Final = frozenset({"and", ", and", "and until", ",", "plus", "until", "", "and up to", "through", "and then"})
+
+
+def _merged(w: _Words, spans: list[tuple[int, int, Time]]) -> list[tuple[int, int, Time]]:
+    """The times in order; "throughout the trial and for 90 days after the last dose" is one with two windows."""
+    merged: list[tuple[int, int, Time]] = []
+    for begin, end, time in spans:
+        if merged:
+            start, stop, last = merged[-1]
+            gap = " ".join(w.words[stop:begin])
+            if (
+                gap in _GLUE
+                and last.kind == "window"
+                and last.windows
+                and time.windows
+                and {x.relation for x in last.windows} == {"during"}
+                and {x.relation for x in time.windows} == {"after"}
+                and all(x.high for x in time.windows)
+            ):
+                both = replace(last, end=time.end, windows=(*last.windows, *time.windows), repairs=(*last.repairs, *time.repairs))
+                merged[-1] = (start, end, both)
+                continue
+        merged.append((begin, end, time))
+    return merged
