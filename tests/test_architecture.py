@@ -18,8 +18,8 @@ PACKAGE = Path(critnlp.__file__).parent
 LAYERS = [
     "schema errors cleaning layout numerals",
     "lexicon",
-    "sources annotations headings",
-    "criteria quantities",
+    "sources annotations headings units analytes",
+    "criteria quantities windows staging",
     "abbreviations categories",
     "tagging",
     "relations",

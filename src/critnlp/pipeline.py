@@ -53,21 +53,18 @@ def load(path: str | Path | None = None) -> Language:
 
 def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
     """The trial as contract JSON holds it: every character in a segment, criteria with entities, warnings."""
-    from critnlp import abbreviations, categories, tagging
+    from critnlp import abbreviations, rules, tagging
 
     criteria, segments, warnings = split(trial.eligibility)
-    tagged = tagging.tag_trial(trial.eligibility, criteria, nlp)
+    read, more = rules.read_trial(tagging.tagged(trial.eligibility, criteria, nlp), trial)
     layers = ("rules", "lexicon", *(["abbreviation"] if abbreviations.available() else []))
     return schema.ParsedTrial(
         critnlp_version=__version__,
         pipeline=schema.Pipeline(name=f"{nlp.meta['lang']}_{nlp.meta['name']}", version=str(nlp.meta["version"]), layers=layers),
         trial=trial,
-        criteria=tuple(
-            criterion.model_copy(update={"category": categories.categorize(criterion.clean_text, criterion.entities)})
-            for criterion in tagged
-        ),
+        criteria=read,
         segments=segments,
-        warnings=warnings,
+        warnings=(*warnings, *more),
     )
 
 

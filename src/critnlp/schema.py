@@ -283,11 +283,12 @@ class CriterionRef(Model):
 
 
 class Unsupported(Model):
-    """Text that no rule holds; its verdict is unknown."""
+    """Text that no rule holds; its verdict is unknown. `facts` were read in it, but their place in a rule is open."""
 
     op: Literal["unsupported"] = "unsupported"
     text: str = ""
     reason: UnsupportedReason
+    facts: tuple[Fact, ...] = Field(default=(), exclude_if=lambda value: not value)
 
 
 class Note(Model):

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast, get_args, runtime_checkable
 
@@ -23,7 +24,7 @@ import spacy
 from spacy.language import Language
 from spacy.tokens import Doc
 
-from critnlp import abbreviations, lexicon, schema
+from critnlp import abbreviations, analytes, lexicon, quantities, schema, staging, windows
 from critnlp.cleaning import Clean, clean
 from critnlp.errors import ModelError
 
@@ -164,16 +165,14 @@ def _exact_forms(term: str) -> set[str]:
 def _all_terms() -> Terms:
     folder = files("critnlp").joinpath("resources")
     names = sorted(file.name.removesuffix(".csv") for file in folder.iterdir() if file.name.startswith("terms_"))
-    return Terms(row for name in names for row in lexicon.table(name))
+    return Terms(chain((row for name in names for row in lexicon.table(name)), analytes.rows_for_tagger()))
 
 
-# --- comparisons, times, stages, composed names: the pattern table ----------------------------------------------------
+# --- composed names: the pattern table ----------------------------------------------------
 
 _PART = re.compile(r"\(\?&(\w+)\)")
-# A match begins at a word and not inside "10.5". Where it may begin with a sign, that stands close behind a word too
-# ("age≥18"); this costs time at every character, so that other rows go without.
+# A match begins at a word and not inside "10.5".
 _BEGIN = r"(?<!\w)(?<!\d[.,])"
-_BEGIN_SIGNED = r"(?:(?<!\w)|(?<=\w)(?=[<>≤≥⩽⩾≦≧=]))(?<!\d[.,])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,13 +185,12 @@ class _Pattern:
 
 
 class Patterns:
-    """The pattern table, compiled: by text, by word, right behind a mention, and the parts that code asks for."""
+    """The pattern table, compiled: by text, by word, and the parts that code asks for."""
 
     def __init__(self, rows: Iterable[lexicon.Row]) -> None:
         self.parts: dict[str, re.Pattern[str]] = {}
         self._free: list[_Pattern] = []
         self._words: list[_Pattern] = []
-        self._behind: dict[str, _Pattern] = {}
         groups: dict[str, int] = {}  # many rows need the same words, so that each group is looked for once
         sources: dict[str, str] = {}
         for row in rows:
@@ -201,9 +199,9 @@ class Patterns:
                 if row["label"].islower():
                     sources[row["label"]] = source
                     continue
-                whole = row["behind"] or row["match"] == "word"
+                whole = row["match"] == "word"
                 flags = 0 if row["match"] == "case" else re.IGNORECASE
-                begin = "" if whole else _BEGIN_SIGNED if "≤" in source else _BEGIN
+                begin = "" if whole else _BEGIN
                 regex = re.compile(f"{begin}(?:{source})", flags)
             except (re.error, KeyError) as error:
                 raise ModelError(f"patterns.csv: {row['pattern'][:60]!r} cannot be compiled: {error}") from None
@@ -211,10 +209,7 @@ class Patterns:
             for group in filter(None, row["needs"].split(" && ")):
                 needs |= 1 << groups.setdefault(group, len(groups))
             pattern = _Pattern(label_of(row), regex, needs)
-            if row["behind"]:
-                self._behind[row["behind"]] = pattern
-            else:
-                (self._words if row["match"] == "word" else self._free).append(pattern)
+            (self._words if row["match"] == "word" else self._free).append(pattern)
         self._groups = [tuple(group.split("|")) for group in groups]
         self.parts = {name: re.compile(sources[name], re.IGNORECASE) for name in _USED_PARTS}
         # Words come back by the thousand, so that each is read once.
@@ -242,14 +237,6 @@ class Patterns:
             if label := self._label_of_word(long[0].lower()):
                 yield Mention.of(label, (long.span(),), "rules")
 
-    def find_behind(self, text: str, names: Iterable[Mention]) -> Iterator[Mention]:
-        """What stands right behind the names: "18 to 75 years" behind "aged", "0 or 1" behind "ECOG"."""
-        for name in names:
-            pattern = self._behind.get(name.label)
-            found = pattern.regex.match(text, name.end) if pattern else None
-            if pattern and found and (mention := _trimmed(pattern.label, text, *found.span("m"))):
-                yield mention
-
 
 _USED_PARTS = ("allergy", "method", "site")
 _DIGIT = re.compile(r"\d")
@@ -266,6 +253,73 @@ def _trimmed(label: schema.Label, text: str, start: int, end: int) -> Mention | 
 @cache
 def _all_patterns() -> Patterns:
     return Patterns(lexicon.table("patterns"))
+
+
+# --- comparisons, times, stages: the grammars -------------------------------------------------------------------------
+
+
+@cache
+def words(role: str) -> frozenset[str]:
+    """The words of a role in `reading_words.csv`."""
+    return frozenset(word for row in lexicon.table("reading_words") if row["role"] == role for word in row["words"].split("|"))
+
+
+WORDS_IN = re.compile(r"[^\W\d_]+(?:['’./:-][^\W\d_]+)*\.?")
+_BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_GLUE_SIGNS = re.compile(r"[^\w\s:=,–—()\[\]\"'’“”*-]")
+
+
+def glues(gap: str, role: str = "glue") -> bool:
+    """Whether the words between a name and its value say nothing of their own."""
+    if not gap.strip():
+        return True
+    if len(gap) > 120:
+        return False
+    outer = _BRACKETED.sub(" ", gap)
+    if "(" in outer and not outer.rstrip().endswith("(") and outer.count("(") > outer.count(")") + 1:
+        return False
+    if _GLUE_SIGNS.search(outer) or any(character.isdigit() for character in outer):
+        return False
+    allowed = words(role)
+    return all(word.lower().rstrip(".") in allowed or word.lower() in allowed for word in WORDS_IN.findall(outer))
+
+
+AGE_BEFORE = re.compile(
+    r"\b(?P<age>ag(?:e|es|ed|ing))(?!\w)(?:[- ](?:range|group|limit|criteria|at (?:screening|enrol?lment|baseline|consent|inclusion|randomi[sz]ation)))?"
+    r"(?:\s?\([^()]{0,40}\))?[\s:=,–-]*(?:(?:is|are|of|must|be|should|between|from|range|ranging|in|years|year|at|the|was|were|have|has|to|for|least|than|either|patients?|subjects?|participants?|who|limits?|eligible|equal|within|and)[\s:]+){0,5}$",
+    re.IGNORECASE,
+)
+_MEASURED = frozenset({"LAB", "SCALE", "BIOMARKER"})
+_OF_FOLLOWING = re.compile(
+    r"\s?(?:or more )?(?:of )?(?:the |these |this )?(?:following|below|above|criteria|conditions|of these|of:)", re.IGNORECASE
+)
+
+
+def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
+    """The THRESHOLD, TEMPORAL and STAGING mentions of a text; a bare number is one only right behind what it measures."""
+    for stage in staging.find(text):
+        yield Mention.of("STAGING", ((stage.start, stage.end),), "rules")
+    times = windows.find(text)
+    aged: list[quantities.Threshold] = []
+    for value in quantities.find(text):
+        if _OF_FOLLOWING.match(text, value.end) and value.unit is None:
+            continue
+        in_time = [time for time in times if time.start < value.end and value.start < time.end]
+        if in_time or value.unit in quantities.TIME_UNITS or value.unit is None:
+            before = text[max(0, value.start - 120) : value.start]
+            if value.age or AGE_BEFORE.search(before):
+                aged.append(value)
+                yield Mention.of("THRESHOLD", ((value.start, value.end),), "rules")
+                continue
+        if in_time:
+            continue
+        if value.form in ("bare", "list") and not value.relative_to and (value.unit is None or value.unit in quantities.TIME_UNITS):
+            if not any(m.label in _MEASURED and m.end <= value.start and glues(text[m.end : value.start]) for m in names):
+                continue
+        yield Mention.of("THRESHOLD", ((value.start, value.end),), "rules")
+    for time in times:
+        if not any(value.start < time.end and time.start < value.end for value in aged):
+            yield Mention.of("TEMPORAL", ((time.start, time.end),), "rules")
 
 
 # --- which mentions stand ---------------------------------------------------------------------------------------------
@@ -405,7 +459,7 @@ class CriterionTagger:
         names = settle(candidates)
         names = with_brackets(text, names, patterns.parts["method"])
         others = [rule for rule in rules if rule.label not in NAMES]
-        standing = settle([*names, *others, *patterns.find_behind(text, names)])
+        standing = settle([*names, *others, *values(text, names)])
         drugs = settle(candidate for candidate in candidates if candidate.label == "DRUG")
         allergic = list(allergies(text, drugs, patterns.parts["allergy"])) if drugs else []
         # "Hypersensitivity", and "allergy to penicillin" as a name, say less than the allergies read drug by drug.
@@ -454,10 +508,25 @@ def write_model(path: str | Path) -> None:
 
 # --- a whole trial ----------------------------------------------------------------------------------------------------
 
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A criterion with its clean text and, in the order of its entities, the mentions they came from."""
+
+    criterion: schema.Criterion
+    clean: Clean
+    mentions: tuple[Mention, ...]
+
+
 _Place = tuple[str, Mention]  # a mention and the id of its criterion
 
 
 def tag_trial(eligibility: str, criteria: Sequence[schema.Criterion], nlp: Language) -> tuple[schema.Criterion, ...]:
+    """The criteria of `tagged`."""
+    return tuple(one.criterion for one in tagged(eligibility, criteria, nlp))
+
+
+def tagged(eligibility: str, criteria: Sequence[schema.Criterion], nlp: Language) -> tuple[Tagged, ...]:
     """The criteria with entities from every tagger in `nlp`, and with abbreviations resolved over the trial.
 
     Entities say nothing yet about negation or status: `attributes` is None until the relations are read.
@@ -497,7 +566,13 @@ def tag_trial(eligibility: str, criteria: Sequence[schema.Criterion], nlp: Langu
         relation = schema.Relation(type="abbreviates", head=entities[short].id, tail=entities[long].id)
         relations[short[0]].append(relation)
     return tuple(
-        criterion.model_copy(update={"entities": tuple(of_criterion[criterion.id]), "relations": tuple(relations[criterion.id])})
+        Tagged(
+            criterion.model_copy(
+                update={"entities": tuple(of_criterion[criterion.id]), "relations": tuple(relations[criterion.id])}
+            ),
+            cleans[criterion.id],
+            tuple(mention for place, mention in entities if place == criterion.id),
+        )
         for criterion in criteria
     )
 

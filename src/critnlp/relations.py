@@ -1,0 +1,495 @@
+"""Which value belongs to which name: "AST and ALT ≤ 2.5 × ULN", "18 years or older", "stage III lung cancer", "HBsAg positive".
+
+`link` reads the clean text of one criterion with its mentions, and gives for each value the things that it bounds, the time
+that goes with it, and the characters all of this takes. Whether what is left of the criterion says more is asked in `rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from critnlp import analytes, quantities, schema, staging, windows
+from critnlp.quantities import TIME_UNITS, Threshold
+from critnlp.staging import Staging
+from critnlp.tagging import AGE_BEFORE, WORDS_IN, Mention, Span, glues, words
+from critnlp.windows import Time
+
+SUBJECTS = frozenset({"LAB", "SCALE", "BIOMARKER", "CONDITION", "DRUG", "PROCEDURE", "DEVICE", "OBSERVATION", "REPRODUCTIVE"})
+MEASURED = frozenset({"LAB", "SCALE", "BIOMARKER"})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A qualitative result: "positive", "within normal limits"."""
+
+    start: int
+    end: int
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a value bounds: a mention, or words that no table knows (`mention` is None)."""
+
+    kind: str  # the mention's label, "AGE", or "PHRASE"
+    start: int
+    end: int
+    text: str
+    mention: Mention | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A value, what it bounds, and how these are joined ("and", "or" or "" for one)."""
+
+    value: Threshold | Staging | Result
+    subjects: tuple[Subject, ...]
+    joined: str = ""
+    times: tuple[Time, ...] = ()
+    covered: tuple[Span, ...] = ()
+    inherited: bool = False  # the subjects are those of the value before
+    behind: bool = False  # the subject stands behind the value: a count, where no unit says otherwise
+    mention: Mention | None = None
+
+    @property
+    def start(self) -> int:
+        """Where the link begins: its first subject, or the value itself where that is inherited."""
+        return min(span[0] for span in self.covered)
+
+    @property
+    def end(self) -> int:
+        """Where the link ends."""
+        return max(span[1] for span in self.covered)
+
+
+# --- how names are joined ---------------------------------------------------------------------------------------------
+
+_COORDINATION = re.compile(
+    r"\s*(?:\((?:[^()]*)\)|\[[^\[\]]*\])?\s*(?P<sign>,\s?(?:and/or|and|or|&)\b|,|;|/|\+|\band/or\b|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*"
+    r"(?:(?:the|an?|either|both|serum|plasma|total|elevated|increased|abnormal|level|levels|of|also|fasting|your|their)\s+)*"
+)
+
+
+def _coordinated(text: str, mentions: Sequence[Mention], last: Mention, floor: int) -> tuple[list[Mention], str]:
+    """The names that share a value with `last`, in text order, and the joining word."""
+    group, signs = [last], set()
+    others = [m for m in mentions if m.label == last.label and floor <= m.start and m.end <= last.start]
+    for mention in reversed(others):
+        if mention.end > group[0].start:
+            continue
+        between = text[mention.end : group[0].start]
+        found = _COORDINATION.fullmatch(between)
+        if not found:
+            if between.strip() in ("(", "[") and text[group[-1].end :][:2].strip()[:1] in (")", "]"):
+                continue  # "AST (SGOT)": another name of the same thing
+            inner = text[: mention.start].rstrip()
+            if (
+                inner.endswith(("(", "["))
+                and text[mention.end : mention.end + 1] in (")", "]")
+                and _COORDINATION.fullmatch(text[mention.end + 1 : group[0].start])
+            ):
+                continue
+            break
+        signs.add(found["sign"].replace(",", "").strip())
+        group.insert(0, mention)
+    joined = (
+        "or"
+        if signs & {"or", "and/or"}
+        else "and"
+        if signs & {"and", "&", "as well as", "plus", "+"}
+        else "/"
+        if "/" in signs
+        else ","
+        if len(group) > 1
+        else ""
+    )
+    return group, joined
+
+
+def _without_aliases(text: str, group: list[Mention]) -> list[Mention]:
+    """The names without those in brackets that repeat the one before, and without a group's name before its members."""
+    kept: list[Mention] = []
+    for mention in group:
+        bracketed = text[: mention.start].rstrip().endswith(("(", "["))
+        if bracketed and kept:
+            own, before = analytes.plain_name(_text(text, mention)), analytes.plain_name(_text(text, kept[-1]))
+            if own == before or analytes.analyte(_text(text, kept[-1])) is not None:
+                continue
+        kept.append(mention)
+    return kept
+
+
+def _text(text: str, mention: Mention) -> str:
+    return " ".join(text[start:end] for start, end in mention.fragments)
+
+
+def _subject(text: str, mention: Mention) -> Subject:
+    return Subject(mention.label, mention.start, mention.end, _text(text, mention), mention)
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+_RESULTS = {
+    "positive": "positive", "negative": "negative", "detectable": "detectable", "undetectable": "undetectable",
+    "reactive": "positive", "non-reactive": "negative", "nonreactive": "negative", "seropositive": "positive",
+    "seronegative": "negative", "normal": "normal", "abnormal": "abnormal", "wnl": "normal", "+": "positive",
+    "within normal limits": "normal", "positivity": "positive", "negativity": "negative", "mutated": "mutated",
+    "mutant": "mutated", "wild type": "wild type", "wild-type": "wild type", "amplified": "amplified",
+    "overexpressed": "overexpressed", "not detected": "undetectable", "detected": "detectable",
+}  # fmt: skip
+_NORMAL = re.compile(
+    r"(?:with)?in (?:the )?(?:(?:institutional|laboratory|lab|local|reference|adult) )*(?:normal|reference)(?: (?:institutional|laboratory|lab|reference))*"
+    r"(?: (?:limits?|ranges?|values?|levels?))+(?: (?:for|of|at) (?:age|normal|the (?:institution|laboratory|lab)))?"
+    r"|within (?:the )?(?:(?:institutional|laboratory|lab|local) )*limits? of normal(?: range)?|\bWNL\b|\bnormal range\b"
+    r"|below (?:the )?(?:lower )?(?:limits?|levels?) of (?:detection|quantification|quantitation)|not detect(?:ed|able)",
+    re.IGNORECASE,
+)
+
+
+def results(text: str, mentions: Sequence[Mention]) -> Iterator[Result]:
+    """The qualitative results of a text: the RESULT mentions, and normal limits in words."""
+    taken: list[Span] = []
+    for found in _NORMAL.finditer(text):
+        value = "undetectable" if "detect" in found[0].lower() or "quanti" in found[0].lower() else "normal"
+        taken.append(found.span())
+        yield Result(*found.span(), value)
+    for mention in mentions:
+        if mention.label == "RESULT" and not any(start < mention.end and mention.start < end for start, end in taken):
+            written = text[mention.start : mention.end].lower()
+            if written in _RESULTS:
+                yield Result(mention.start, mention.end, _RESULTS[written])
+
+
+def thresholds(text: str, mentions: Sequence[Mention]) -> list[tuple[Threshold, Mention | None]]:
+    """The comparisons that a THRESHOLD mention marks, in text order."""
+    marked = {(m.start, m.end): m for m in mentions if m.label == "THRESHOLD"}
+    return [(t, marked.get((t.start, t.end))) for t in quantities.find(text) if (t.start, t.end) in marked]
+
+
+# --- linking ----------------------------------------------------------------------------------------------------------
+
+
+class _Linker:
+    def __init__(self, text: str, mentions: Sequence[Mention]) -> None:
+        self._text = text
+        self._mentions = mentions
+        self._names = [m for m in mentions if m.label in SUBJECTS]
+        self._times = [
+            t
+            for t in windows.find(text)
+            if t.kind != "frequency" and any(m.label == "TEMPORAL" and m.start < t.end and t.start < m.end for m in mentions)
+        ]
+        self._links: list[Link] = []
+
+    def links(self) -> list[Link]:
+        """All links in text order."""
+        values: list[tuple[Threshold | Staging | Result, Mention | None]] = [*thresholds(self._text, self._mentions)]
+        staged = {(m.start, m.end): m for m in self._mentions if m.label == "STAGING"}
+        values += [(s, staged[s.start, s.end]) for s in staging.find(self._text) if (s.start, s.end) in staged]
+        marked = {(m.start, m.end): m for m in self._mentions if m.label == "RESULT"}
+        values += [(r, marked.get((r.start, r.end))) for r in results(self._text, self._mentions)]
+        values.sort(key=lambda pair: pair[0].start)
+        floor = 0
+        for number, (value, mention) in enumerate(values):
+            ceiling = values[number + 1][0].start if number + 1 < len(values) else len(self._text)
+            if isinstance(value, Threshold):
+                link = self._of_threshold(value, floor, ceiling)
+            elif isinstance(value, Staging):
+                link = self._of_staging(value, floor, ceiling)
+            else:
+                link = self._of_result(value, floor, ceiling)
+            if link:
+                self._links.append(replace(self._timed(link, ceiling), mention=mention))
+            floor = max(floor, value.end, link.end if link else 0)
+        return self._links
+
+    # -- one value --
+
+    def _of_threshold(self, value: Threshold, floor: int, ceiling: int) -> Link | None:
+        text = self._text
+        count = value.unit is None and value.relative_to is None and not value.age and value.form in ("bound", "range")
+        if value.reversed:
+            return self._behind(value, ceiling) or self._phrase_behind(value, ceiling)
+        age = self._age(value, floor)
+        if age:
+            return age
+        before = self._before(value, floor)
+        if before and not (count and before.subjects[0].kind not in MEASURED and self._behind(value, ceiling)):
+            return before
+        if inherited := self._inherited(value):
+            return inherited
+        if value.form in ("bare", "list"):
+            return None
+        return (
+            self._behind(value, ceiling)
+            or (None if value.unit in TIME_UNITS else self._phrase(value, floor))
+            or self._phrase_behind(value, ceiling)
+        )
+
+    def _linked(self, value: Threshold | Staging | Result, group: Sequence[Mention], joined: str, *, behind: bool = False) -> Link:
+        start = min(value.start, group[0].start)
+        end = max(value.end, group[-1].end)
+        subjects = tuple(_subject(self._text, mention) for mention in group)
+        return Link(value, subjects, joined, covered=((start, end),), behind=behind)
+
+    def _before(self, value: Threshold | Result, floor: int) -> Link | None:
+        """The names right before a value."""
+        near = [m for m in self._names if floor <= m.start and m.end <= value.start]
+        for mention in reversed(near):
+            role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
+            gap = self._masked(mention.end, value.start)
+            if not glues(gap, role):
+                if self._bracketed(mention, value):
+                    continue
+                return None
+            if (
+                mention.label in ("DRUG", "PROCEDURE", "CONDITION", "DEVICE", "REPRODUCTIVE")
+                and "(" not in gap
+                and gap.count(" ") > 4
+            ):
+                return None
+            group, joined = _coordinated(self._text, near, mention, floor)
+            group = _without_aliases(self._text, group)
+            return self._linked(value, group, joined if len(group) > 1 else "")
+        return None
+
+    def _bracketed(self, mention: Mention, value: Threshold | Result) -> bool:
+        """Whether a mention lies within brackets that close before the value, so that the name before them counts."""
+        behind = self._text[mention.end : value.start]
+        return ")" in behind and self._text[: mention.start].count("(") > self._text[: mention.start].count(")")
+
+    def _masked(self, start: int, end: int) -> str:
+        """The text between two places without time phrases, and without the acts and methods of "by echocardiography"."""
+        gap = list(self._text[start:end])
+        for time in self._times:
+            for at in range(max(time.start, start), min(time.end, end)):
+                gap[at - start] = " "
+        for mention in self._mentions:
+            if mention.label == "PROCEDURE" and start <= mention.start and mention.end <= end:
+                if _BY.search(self._text[start : mention.start]):
+                    gap[mention.start - start : mention.end - start] = " " * (mention.end - mention.start)
+        return "".join(gap)
+
+    def _age(self, value: Threshold, floor: int) -> Link | None:
+        """An age: the word before, "years of age" within, or people before a number of years."""
+        before = self._text[floor : value.start]
+        found = AGE_BEFORE.search(before)
+        if found and value.unit in (*TIME_UNITS, None) and value.relative_to is None:
+            start = floor + found.start("age")
+            subject = Subject("AGE", start, floor + found.end("age"), found["age"], self._demographic(start))
+            return Link(value, (subject,), covered=((start, value.end),))
+        if value.unit not in TIME_UNITS or value.relative_to is not None:
+            return None
+        behind = _AGE_BEHIND.match(self._text, value.end)
+        if value.age or behind:
+            end = behind.end() if behind else value.end
+            return Link(value, (Subject("AGE", value.start, end, "age"),), covered=((value.start, end),))
+        last = self._links[-1] if self._links else None
+        if last and last.subjects[0].kind == "AGE" and self._only_people(self._text[last.end : value.start]):
+            return Link(value, (last.subjects[0],), covered=((value.start, value.end),), inherited=True)
+        people = value.unit == "a" and value.form in ("bound", "range") and self._only_people(before)
+        if people and not _NOT_AGE.match(self._text, value.end):
+            return Link(value, (Subject("AGE", value.start, value.end, "age"),), covered=((value.start, value.end),))
+        return None
+
+    def _demographic(self, at: int) -> Mention | None:
+        return next((m for m in self._mentions if m.label == "DEMOGRAPHIC" and m.start <= at < m.end), None)
+
+    def _only_people(self, text: str) -> bool:
+        found = WORDS_IN.findall(re.split(r"[.;:]", text)[-1])
+        return all(word.lower() in words("people") for word in found)
+
+    def _inherited(self, value: Threshold) -> Link | None:
+        """The subjects of the value before, where this is its other bound: "> 470 ms (women) or > 450 ms (men)"."""
+        last = self._links[-1] if self._links else None
+        if last is None or not isinstance(last.value, Threshold) or last.subjects[0].kind == "PHRASE" and last.behind:
+            return None
+        gap = self._text[last.value.end : value.start]
+        named = any(m.label in MEASURED and last.value.end <= m.start and m.end <= value.start for m in self._names)
+        if named or len(gap) > 140 or re.search(r"[.!?]\s|;(?!\s*(?:or|if|in|for|≤|<|>|≥|\())", gap):
+            return None
+        if not _compatible(last.value, value) or last.subjects[0].kind == "AGE" or (last.behind and not value.unit):
+            return None
+        if value.form == "bare" and not (
+            gap.strip() in ("(", "[", "or", "/", "(or", "=", "i.e.", "(i.e.", "(=", "((", "≈")
+            or _CONDITIONAL.search(gap + self._text[value.end : value.end + 40])
+        ):
+            return None
+        if value.form != "bare" and not _ALTERNATIVE.search(gap):
+            return None
+        return Link(value, last.subjects, last.joined, covered=((value.start, value.end),), inherited=True)
+
+    def _behind(self, value: Threshold | Result, ceiling: int) -> Link | None:
+        """The name right behind a value: "≥ 2 mg/dL serum creatinine", "positive for HBsAg"."""
+        for mention in self._names:
+            if mention.start < value.end or mention.start >= ceiling:
+                continue
+            gap = self._text[value.end : mention.start]
+            if not all(word.lower() in words("lead") for word in WORDS_IN.findall(gap)) or re.search(r"[^\w\s:,-]", gap):
+                return None
+            group, signs = [mention], set()
+            for other in self._names:
+                if other.start >= group[-1].end and other.label == mention.label and other.end <= ceiling:
+                    found = _COORDINATION.fullmatch(self._text[group[-1].end : other.start])
+                    if not found or _value_follows(self._text, other.end):
+                        break
+                    signs.add(found["sign"].replace(",", "").strip())
+                    group.append(other)
+            joined = "or" if signs & {"or", "and/or"} else "and" if signs & {"and", "&"} else "," if len(group) > 1 else ""
+            return self._linked(value, group, joined, behind=True)
+        return None
+
+    def _phrase(self, value: Threshold, floor: int) -> Link | None:
+        """Words before a comparison that no table knows: "PDA diameter > 1.5 mm"."""
+        before = self._text[floor : value.start]
+        clause = _CLAUSE.split(before)[-1]
+        start = value.start - len(clause)
+        kept = clause.rstrip(" :,=(-–")
+        while kept and (last := re.search(r"(?:^|\s)([^\s]+)$", kept)) and last[1].lower().strip("():,") in words("glue"):
+            kept = kept[: last.start()].rstrip(" :,=(-–")
+        lead = _LEADING.match(kept)
+        start += lead.end() if lead else 0
+        kept = kept[lead.end() if lead else 0 :]
+        found = WORDS_IN.findall(kept)
+        if (
+            not found
+            or len(found) > 7
+            or all(word.lower() in words("neutral") for word in found)
+            or kept.count("(") != kept.count(")")
+        ):
+            return None
+        subject = Subject("PHRASE", start, start + len(kept), kept)
+        return Link(value, (subject,), covered=((start, value.end),))
+
+    def _phrase_behind(self, value: Threshold, ceiling: int) -> Link | None:
+        """Words behind a comparison: "at least two prior lines of therapy"."""
+        behind = self._text[value.end : ceiling]
+        found = _PHRASE_BEHIND.match(behind)
+        if not found:
+            return None
+        phrase = found["phrase"].rstrip(" ,-")
+        content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
+        if not content or _OF_FOLLOWING.match(phrase):
+            return None
+        start = value.end + found.start("phrase")
+        end = start + len(phrase)
+        inner = next((m for m in self._names if start <= m.start and m.end <= end), None)
+        subject = Subject("PHRASE", start, end, phrase, inner)
+        return Link(value, (subject,), covered=((value.start, end),), behind=True)
+
+    def _of_result(self, value: Result, floor: int, ceiling: int) -> Link | None:
+        before = self._before(value, floor)
+        if before and before.subjects[0].kind in ("LAB", "BIOMARKER"):
+            return before
+        behind = self._behind(value, ceiling)
+        if behind and behind.subjects[0].kind in ("LAB", "BIOMARKER"):
+            return behind
+        return None
+
+    def _of_staging(self, value: Staging, floor: int, ceiling: int) -> Link:
+        """A stage with the disease it is of, where that stands beside it."""
+        for mention in self._names:
+            if mention.label != "CONDITION":
+                continue
+            if value.end <= mention.start <= ceiling and _OF.fullmatch(self._text[value.end : mention.start]):
+                return self._linked(value, [mention], "", behind=True)
+            if (
+                floor <= mention.start
+                and mention.end <= value.start
+                and _OF_BEFORE.fullmatch(self._text[mention.end : value.start])
+            ):
+                return self._linked(value, [mention], "")
+        return Link(value, (), covered=((value.start, value.end),))
+
+    def _timed(self, link: Link, ceiling: int) -> Link:
+        """The link with the times within it and right behind it."""
+        times = [t for t in self._times if link.start <= t.start and t.end <= link.end]
+        end = link.end
+        for time in self._times:
+            if end <= time.start <= ceiling and re.fullmatch(
+                r"[\s,(\[]{0,3}(?:as |when |if )?(?:(?:measured|assessed|obtained|determined|documented|performed|recorded|taken|confirmed) )?",
+                self._text[end : time.start],
+            ):
+                times.append(time)
+                end = time.end
+        covered = (*link.covered, *((t.start, t.end) for t in times if t.end > link.end))
+        return replace(link, times=tuple(times), covered=covered)
+
+
+_BY = re.compile(r"\b(?:by|on|per|using|via|with|at)\s(?:an?\s|the\s|2-?d\s|transthoracic\s|\w+\s)?$", re.IGNORECASE)
+_AGE_BEHIND = re.compile(
+    r"\s?(?:,\s?)?(?:\(?(?:in|of)\s)?(?:the\s)?age\b\)?(?! of \d)|\s?old\b|\s(?:and|or) (?:older|younger)\b", re.IGNORECASE
+)
+_NOT_AGE = re.compile(
+    r"\s?(?:of|with|since|from|after|before|prior|ago|post|following|duration|history|experience|survival|in|for|earlier|previous|free|or more (?:of|since|after|before|ago)|apart)\b(?! age)",
+    re.IGNORECASE,
+)
+_ALTERNATIVE = re.compile(
+    r"^\s*(?:$|\(|\[|,|;|/|or\b|and\b|but\b|if\b|in\b|for\b|when\b|unless\b|except\b|with\b|without\b|on\b|to\b|\))", re.IGNORECASE
+)
+_CONDITIONAL = re.compile(
+    r"\b(?:if|in case|in (?:the )?(?:presence|setting)|for (?:patients|subjects|participants|those)|in (?:patients|subjects)|when|with)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"[,;:.](?:\s|$)|\(|\[|\b(?:and|or|with|whose|having|have|has|had|if|by|who|that|which|when|where|as|including|include|includes|show|shows|is defined|defined|e\.g\.|i\.e\.|in|for|of (?:patients|subjects) with)\b",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(
+    r"[\s*•-]*(?:(?:the|an?|any|patients?|subjects?|participants?|their|his|her|a history of|presence of|known|current)\s+)*",
+    re.IGNORECASE,
+)
+_PHRASE_BEHIND = re.compile(
+    r"\s?(?:\([^()]{0,20}\)\s?)?(?:of\s|in\s)?(?P<phrase>(?:(?!(?:and|or|with|within|in|for|prior to|before|after|during|at|on|who|that|which|is|are|must|should|has|have|due|from|to|by|if|unless|as|per|but|defined|will|since|than|over|under)\b)[^\W_][\w'’/-]*[ ]?){1,7}(?:of\s(?:(?!(?:and|or|with|within|in|for|the following)\b)[\w'’/-]+[ ]?){1,4})?)",
+    re.IGNORECASE,
+)
+_OF_FOLLOWING = re.compile(r"(?:of )?(?:the |these )?(?:following|below|above|criteria|conditions)", re.IGNORECASE)
+_OF = re.compile(
+    r"[\s,(-]*(?:(?:of|in|the|disease|clinical|or|with|metastatic|unresectable|advanced|resectable|recurrent|symptomatic|congestive|chronic|confirmed|squamous|resected)\s)*\(?",
+    re.IGNORECASE,
+)
+_OF_BEFORE = re.compile(
+    r"[\s,:(–-]*(?:(?:of|in|at|with|is|are|being|as|by|disease|clinical|who|have|has|or|and|that|must|be|classified|defined|diagnosed|cirrhosis|the|meeting|patients)[\s,:(]+)*",
+    re.IGNORECASE,
+)
+
+
+def _value_follows(text: str, at: int) -> bool:
+    """Whether a comparison stands right behind a name, so that it has a value of its own."""
+    return any(at <= t.start <= at + 12 and glues(text[at : t.start]) for t in quantities.find(text) if t.form != "bare")
+
+
+def _compatible(first: Threshold, second: Threshold) -> bool:
+    """Whether two values can bound the same thing."""
+    if second.relative_to or first.relative_to:
+        return not (second.unit in TIME_UNITS)
+    if first.unit is None or second.unit is None:
+        return first.unit == second.unit or second.unit is None or first.unit is None and first.form != "list"
+    return (first.unit in TIME_UNITS) == (second.unit in TIME_UNITS) and not (
+        second.unit in TIME_UNITS and first.unit != second.unit
+    )
+
+
+def link(text: str, mentions: Sequence[Mention]) -> list[Link]:
+    """The values of a clean text with what they bound, in text order. A value that bounds nothing is left out."""
+    if not any(m.label in ("THRESHOLD", "STAGING", "RESULT") for m in mentions) and not _NORMAL.search(text):
+        return []
+    return _Linker(text, mentions).links()
+
+
+def relations_of(links: Sequence[Link], identity: dict[Mention, str], times: Sequence[Mention]) -> list[schema.Relation]:
+    """The links as the contract's relations between entities."""
+    kinds: dict[type, schema.RelationType] = {Threshold: "has_value", Staging: "has_stage", Result: "has_result"}
+    found: list[schema.Relation] = []
+    for one in links:
+        heads = [s.mention for s in one.subjects if s.mention in identity]
+        for head in heads:
+            if one.mention in identity and head is not None and one.mention is not None:
+                found.append(schema.Relation(type=kinds[type(one.value)], head=identity[head], tail=identity[one.mention]))
+            for time in one.times:
+                tail = next((m for m in times if m.start == time.start and m.end == time.end), None)
+                if head is not None and tail in identity and tail is not None:
+                    found.append(schema.Relation(type="has_temporal", head=identity[head], tail=identity[tail]))
+    return list(dict.fromkeys(found))

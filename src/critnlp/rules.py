@@ -1,0 +1,1172 @@
+"""What a criterion says, as a rule: the facts that its values make, and how its own words join them.
+
+    read(tagged, children)   the rule of one criterion, how far it can be computed, and what a person should look at
+    describe(rule)           the rule in English
+
+A criterion is read as a row of parts: facts, words that say more, and the joining words between them. Where the row leaves
+open how its parts belong together, the criterion is `unsupported` as a whole; the facts that were read stay within it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cache
+from typing import Literal
+
+from critnlp import analytes, lexicon, schema, units
+from critnlp.categories import categorize
+from critnlp.quantities import TIME_UNITS, Bound, Threshold
+from critnlp.relations import Link, Result, Subject, link, relations_of
+from critnlp.staging import Staging
+from critnlp.tagging import Mention, Span, Tagged, words
+from critnlp.windows import Time
+from critnlp.windows import find as find_times
+
+Rule = schema.Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The rule of a criterion with its verdict on itself."""
+
+    rule: Rule
+    computable: schema.Computable
+    describe: str
+    links: tuple[Link, ...] = ()
+    warnings: tuple[schema.Warning, ...] = ()
+
+
+class _Lost(Exception):
+    """A value that cannot be read with certainty; the message says why, the code which warning it is."""
+
+    def __init__(self, message: str, code: schema.WarningCode | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _findings() -> dict[str, str]:
+    return {word: row["analyte"] for row in lexicon.table("findings") for word in row["finding"].split("|")}
+
+
+def _analyte_of(subject: Subject) -> analytes.Analyte | None:
+    if subject.kind == "CONDITION":
+        name = _findings().get(subject.text.lower())
+        return analytes.analyte(name) if name else None
+    if subject.kind in ("LAB", "PHRASE", "OBSERVATION"):
+        return analytes.analyte(subject.text)
+    return None
+
+
+def _range(value: Threshold, measures: schema.Measures = "value") -> schema.Range:
+    written = value.range
+    if written is None:
+        raise _Lost(value.problem or "the comparison cannot be read")
+    return written.model_copy(update={"measures": measures})
+
+
+_ABOUT: dict[str, schema.About] = {
+    "LAB": "lab", "SCALE": "scale", "BIOMARKER": "biomarker", "CONDITION": "condition", "DRUG": "drug", "PROCEDURE": "procedure",
+    "DEVICE": "device", "OBSERVATION": "observation", "REPRODUCTIVE": "reproductive", "AGE": "age",
+}  # fmt: skip
+_SURVIVAL = re.compile(r"life|survival|surviv|expect", re.IGNORECASE)
+_MASS = re.compile(r"^(?:[mun]?g|[mun]?mol|\[IU\]|U|m?L|Gy|cGy|kg|meq)\b")
+
+
+def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
+    """The fact that one value makes of one subject. Raises `_Lost` where the value is no bound of it."""
+    if value.problem:
+        raise _Lost(value.problem)
+    if subject.kind == "AGE":
+        return _age_fact(value)
+    if subject.kind == "SCALE":
+        return _scale_fact(subject, value)
+    name = analytes.plain_name(subject.text)
+    if value.form in ("bare", "list") or value.equals:
+        raise _Lost(f"{name}: the number has no comparator", "comparator_lost")
+    analyte = _analyte_of(subject)
+    if analyte:
+        return _measured_fact(analyte, value)
+    about = _ABOUT.get(subject.kind, "measurement")
+    if subject.kind == "PHRASE" and subject.mention:
+        about = _ABOUT.get(subject.mention.label, "observation")
+    elif subject.kind == "PHRASE" and behind:
+        about = "observation"
+    measures: schema.Measures = "value"
+    if value.relative_to == "baseline" or (value.unit == "%" and _CHANGE.search(subject.text)):
+        measures = "change" if value.relative_to is None else "value"
+    elif value.unit in TIME_UNITS:
+        measures = "duration"
+    elif about in ("drug", "procedure", "device") and value.unit:
+        measures = "dose"
+    elif value.unit in (None, "1") or (value.unit or "").startswith("{"):
+        counted = behind or about in ("drug", "procedure")
+        measures = "count" if counted and value.relative_to is None else "value"
+    status: schema.Status = "current"
+    return schema.Fact(
+        about=about, name=name, range=_range(value, measures), repairs=value.repairs, status=status,
+        confidence=0.7 if subject.kind == "PHRASE" else 1.0,
+    )  # fmt: skip
+
+
+_CHANGE = re.compile(r"\b(?:change|reduction|decrease|increase|decline|improvement|loss|gain|worsening|drop|rise)\b", re.IGNORECASE)
+
+
+def _age_fact(value: Threshold) -> schema.Fact:
+    if value.form in ("bare", "list") or value.equals:
+        raise _Lost("age: the number has no comparator", "comparator_lost")
+    if value.unit not in (*TIME_UNITS, None):
+        raise _Lost("an age in a unit that is no time")
+    repairs = value.repairs if value.unit else (*value.repairs, "no unit written; years assumed")
+    unit = value.unit or "a"
+    written = _range(value).model_copy(update={"unit": unit})
+    fact = schema.Fact(about="age", name="age", range=written, repairs=repairs, canonical=_canonical(written, "a"))
+    for bound in (written.low, written.high):
+        years = units.convert(bound, unit, "a") if bound else None
+        if years and not 0 <= Decimal(years) <= 125:
+            raise _Lost(f"an age of {bound} {unit}", "impossible_value")
+    return fact
+
+
+def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | None = None) -> schema.Canonical | None:
+    """The bounds in the canonical unit; None where one of them cannot be converted with certainty."""
+    if written.relative_to is not None:
+        return None
+    source = written.unit if written.unit is not None else "1" if unit == "1" else None
+    if source is None:
+        return None
+    ends: list[str | None] = []
+    for bound in (written.low, written.high):
+        if bound is None:
+            ends.append(None)
+            continue
+        molar, special = (analyte.molar_mass, analyte.special) if analyte else (None, "")
+        converted = units.convert(bound, source, unit, molar_mass=molar, special=special)
+        if converted is None:
+            return None
+        ends.append(converted)
+    return schema.Canonical(low=ends[0], high=ends[1], unit=unit)
+
+
+def _measured_fact(analyte: analytes.Analyte, value: Threshold) -> schema.Fact:
+    """A fact about a row of the analyte table, with its codes and the canonical bounds."""
+    written, repairs = _range(value), value.repairs
+    if written.unit in TIME_UNITS and not units.same_dimension(written.unit, analyte.unit):
+        raise _Lost(f"{analyte.name} in a unit of time")
+    if written.unit is None and written.relative_to is None and analyte.assumed and analyte.assumed != "1":
+        assumed = written.model_copy(update={"unit": analyte.assumed})
+        canonical = _canonical(assumed, analyte.unit, analyte)
+        if canonical and _sane(analyte, canonical):
+            written, repairs = assumed, (*repairs, f"no unit written; {analyte.assumed} assumed")
+    if written.unit is None and analyte.unit == "%" and written.relative_to == "predicted":
+        written = written.model_copy(update={"unit": "%"})
+    canonical = _canonical(written, analyte.unit, analyte)
+    if canonical and not _sane(analyte, canonical):
+        bounds = "/".join(filter(None, (written.low, written.high)))
+        raise _Lost(
+            f"{analyte.name} {bounds} {written.unit or ''} is outside what is possible; is the unit right?", "impossible_value"
+        )
+    return schema.Fact(
+        about=analyte.about, name=analyte.name, codes=analyte.codes, range=written, canonical=canonical, repairs=repairs
+    )
+
+
+def _sane(analyte: analytes.Analyte, canonical: schema.Canonical) -> bool:
+    for bound in (canonical.low, canonical.high):
+        if bound is None or Decimal(bound) == 0:
+            continue
+        if analyte.low is not None and Decimal(bound) < analyte.low:
+            return False
+        if analyte.high is not None and Decimal(bound) > analyte.high:
+            return False
+    return True
+
+
+_ROMAN = ("0", "I", "II", "III", "IV", "V", "VI")
+
+
+def _scale_fact(subject: Subject, value: Threshold) -> schema.Fact:
+    scale = analytes.scale(subject.text)
+    name = scale.name if scale else analytes.plain_name(subject.text)
+    codes = scale.codes if scale else ()
+    if value.relative_to is not None or value.unit in TIME_UNITS:
+        raise _Lost(f"{name} in {value.unit or value.relative_to}")
+    ends = [*(end.value for end in (value.low, value.high) if end), *value.values]
+    for end in ends:
+        if scale and scale.high is not None and not (scale.low or 0) <= abs(Decimal(end)) <= scale.high:
+            raise _Lost(f"{name} {end} is outside its range {scale.low} to {scale.high}", "impossible_value")
+    values = value.values or _steps(scale, value)
+    if values:
+        coded = (
+            tuple(_ROMAN[int(v)] for v in values)
+            if scale and scale.kind == "roman" and all(v.isdigit() for v in values)
+            else values
+        )
+        return schema.Fact(about="scale", name=name, codes=codes, values=coded, repairs=value.repairs)
+    return schema.Fact(about="scale", name=name, codes=codes, range=_range(value), repairs=value.repairs)
+
+
+def _steps(scale: analytes.Scale | None, value: Threshold) -> tuple[str, ...]:
+    """The values of a short scale that a range such as "0-2" names, or of a lone number; () where a range says it better."""
+    low, high = value.low, value.high
+    if value.form == "bare" and low:
+        return (low.value,)
+    small = scale is not None and scale.high is not None and scale.high <= 6 and (scale.step is None or scale.step >= 1)
+    if value.form != "range" or not small or not low or not high or not (low.inclusive and high.inclusive):
+        return ()
+    if not (low.value.isdigit() and high.value.isdigit()):
+        return ()
+    return tuple(str(number) for number in range(int(low.value), int(high.value) + 1))
+
+
+def _staging_fact(value: Staging, subject: Subject | None) -> schema.Fact:
+    if value.problem or not value.values:
+        raise _Lost(value.problem or "a stage that cannot be read")
+    extra = {"edition": value.edition} if value.edition else {}
+    return schema.Fact(
+        about="staging", name=value.system.lower(), system=value.system, values=value.values, qualifiers=value.qualifiers,
+        of=analytes.plain_name(subject.text) if subject else None, repairs=value.repairs, **extra,
+    )  # fmt: skip
+
+
+def _result_fact(value: Result, subject: Subject) -> schema.Fact:
+    analyte = analytes.analyte(subject.text) if subject.kind == "LAB" else None
+    name = analyte.name if analyte else analytes.plain_name(subject.text)
+    about = analyte.about if analyte else _ABOUT[subject.kind]
+    return schema.Fact(about=about, name=name, codes=analyte.codes if analyte else (), values=(value.value,))
+
+
+# --- from links to nodes ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A part of the criterion that has been read, and the characters that it took."""
+
+    rule: Rule
+    covered: tuple[Span, ...]
+    facts: tuple[schema.Fact, ...] = ()  # as they were read, wherever the rule may stand
+    subjects: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """Where the node begins."""
+        return min(start for start, _ in self.covered)
+
+    @property
+    def end(self) -> int:
+        """Where the node ends."""
+        return max(end for _, end in self.covered)
+
+
+def _join(op: Literal["all_of", "any_of"], rules: Sequence[Rule]) -> Rule:
+    """The rules under one operator, flat; a single rule stays as it is."""
+    flat: list[Rule] = []
+    for rule in rules:
+        inner = rule.rules if isinstance(rule, schema.AllOf | schema.AnyOf) and rule.op == op else (rule,)
+        flat += [one for one in inner if one not in flat]
+    if len(flat) == 1:
+        return flat[0]
+    return schema.AllOf(rules=tuple(flat)) if op == "all_of" else schema.AnyOf(rules=tuple(flat))
+
+
+class _Reader:
+    """Reads one criterion: its clean text, its mentions and links."""
+
+    def __init__(self, tagged: Tagged) -> None:
+        self._tagged = tagged
+        self._text = tagged.clean.text
+        self._kind = tagged.criterion.kind
+        self._mentions = tagged.mentions
+        self._ids = {mention: entity.id for mention, entity in zip(tagged.mentions, tagged.criterion.entities, strict=True)}
+        self.links = link(self._text, self._mentions)
+        self.warnings: list[schema.Warning] = []
+        self.facts: list[schema.Fact] = []
+
+    # -- the facts of a link --
+
+    def _placed(self, fact: schema.Fact, one: Link, subject: Subject | None) -> schema.Fact:
+        """The fact with its place in the trial's text, its entities and its windows."""
+        start = min(one.value.start, subject.start if subject and not one.inherited else one.value.start)
+        end = max(one.value.end, subject.end if subject and not one.inherited else one.value.end)
+        source = self._tagged.clean.source_span(start, end)
+        marked = [subject.mention if subject else None, one.mention]
+        marked += [
+            m for m in self._mentions if m.label == "TEMPORAL" and any((m.start, m.end) == (t.start, t.end) for t in one.times)
+        ]
+        entities = dict.fromkeys(self._ids[m] for m in marked if m is not None and m in self._ids)
+        found = [window for time in one.times for window in time.windows]
+        past = any(time.past for time in one.times) and fact.about in ("condition", "drug", "procedure", "device")
+        placed = fact.model_copy(
+            update={
+                "start": source[0],
+                "end": source[1],
+                "entities": tuple(entities),
+                "windows": tuple(found),
+                "status": "history" if past else fact.status,
+            }
+        )
+        self.facts.append(placed)
+        return placed
+
+    def _rule_of(self, one: Link, value: Threshold | Staging | Result | None = None) -> Rule:
+        """The rule of a link: one fact, or one for each of its subjects, joined as the words say."""
+        value = value or one.value
+        if any(time.problem or time.negated for time in one.times):
+            raise _Lost("a time that cannot be read")
+        if isinstance(value, Staging):
+            subject = one.subjects[0] if one.subjects else None
+            return self._placed(_staging_fact(value, subject), one, subject)
+        if isinstance(value, Result):
+            return _join(self._op(one), [self._placed(_result_fact(value, s), one, s) for s in one.subjects])
+        if value.form == "pair" or len(one.subjects) == 2 and value.second:
+            return self._pair(one, value)
+        made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
+        return _join(self._op(one), made)
+
+    def _op(self, one: Link) -> Literal["all_of", "any_of"]:
+        """How the subjects of one value are joined; in an exclusion each alone excludes, unless it says "both"."""
+        both = _BOTH.search(self._text, 0, one.start + 6)
+        if one.joined == "or" or (self._kind == "exclusion" and not both):
+            return "any_of"
+        return "all_of"
+
+    def _pair(self, one: Link, value: Threshold) -> Rule:
+        """ "≤ 140/90" bounds both pressures, "≥ 160/100" either."""
+        if value.second is None or value.problem:
+            raise _Lost(value.problem or "two numbers in one")
+        names = [analytes.plain_name(subject.text) for subject in one.subjects]
+        subject = one.subjects[0]
+        pressure = _analyte_of(subject)
+        if len(names) > 2 or not (
+            names == ["systolic blood pressure", "diastolic blood pressure"] or (pressure and "blood pressure" in pressure.name)
+        ):
+            raise _Lost("two numbers of something that is no blood pressure")
+        facts: list[Rule] = []
+        for name, part in (("systolic blood pressure", value), ("diastolic blood pressure", value.second)):
+            analyte = analytes.analyte(name)
+            if analyte is None:
+                raise _Lost(f"{name} is not in the table")
+            facts.append(self._placed(_measured_fact(analyte, replace(part, second=None, form="bound")), one, subject))
+        return _join("any_of" if value.low else "all_of", facts)
+
+    def _nodes(self) -> Iterator[_Node]:
+        """The parts that have been read, in text order; bounds of one thing are one part."""
+        at = 0
+        while at < len(self.links):
+            upto = at + 1
+            while upto < len(self.links) and self.links[upto].inherited:
+                upto += 1
+            group = self.links[at:upto]
+            node = self._node(group)
+            if node:
+                yield node
+            at = upto
+
+    def _node(self, group: Sequence[Link]) -> _Node | None:
+        before = len(self.facts)
+        try:
+            rule, covered = self._bounds(group)
+        except _Lost as lost:
+            del self.facts[before:]
+            if lost.code:
+                self._warn(lost.code, str(lost))
+                spans = tuple(span for one in group for span in one.covered)
+                return _Node(self._unsupported(min(s for s, _ in spans), max(e for _, e in spans)), spans)
+            return None
+        names = tuple(subject.text for one in group for subject in one.subjects)
+        return _Node(rule, covered, tuple(self.facts[before:]), names)
+
+    def _warn(self, code: schema.WarningCode, message: str) -> None:
+        self.warnings.append(schema.Warning(code=code, criterion=self._tagged.criterion.id, message=message))
+
+    def _unsupported(self, start: int, end: int) -> schema.Unsupported:
+        return schema.Unsupported(text=self._text[start:end].strip(), reason="unparsed")
+
+    # -- several bounds of one thing --
+
+    def _bounds(self, group: Sequence[Link]) -> tuple[Rule, tuple[Span, ...]]:
+        """The rule of the bounds of one thing, with conditions ("if liver metastases", "(women)") and other units."""
+        covered = [span for one in group for span in one.covered]
+        conditions, spans = self._conditions(group)
+        covered += spans
+        values = self._in_other_units(group)
+        rules = [self._rule_of(one, value) for one, value in zip(group, values, strict=True)]
+        gaps = [self._text[first.value.end : second.value.start] for first, second in zip(group, group[1:], strict=False)]
+        if len(group) == 1:
+            return self._conditioned(conditions[0], rules[0], group[0]), tuple(covered)
+        covered += [(first.value.end, second.value.start) for first, second in zip(group, group[1:], strict=False)]
+        if len(group) == 2 and any(conditions):
+            first, second = conditions
+            if first is None and second is not None:
+                if second.negated:
+                    return schema.If.model_validate({"if": second.rule, "then": rules[0], "else": rules[1]}), tuple(covered)
+                return schema.If.model_validate({"if": second.rule, "then": rules[1], "else": rules[0]}), tuple(covered)
+            if first is not None and second is not None and (_opposed(first.rule, second.rule) or first.negated != second.negated):
+                turned = first.negated and not second.negated
+                then, other = (rules[1], rules[0]) if turned else (rules[0], rules[1])
+                condition = second.rule if turned else first.rule
+                return schema.If.model_validate({"if": condition, "then": then, "else": other}), tuple(covered)
+            if first is not None and second is None and first.cue == "unless":
+                return schema.If.model_validate({"if": first.rule, "then": rules[1], "else": rules[0]}), tuple(covered)
+        if any(conditions):
+            if any(condition is None or condition.negated for condition in conditions):
+                raise _Lost("conditions that cannot be told apart")
+            whole = [schema.If.model_validate({"if": c.rule, "then": r}) for c, r in zip(conditions, rules, strict=True) if c]
+            return _join("all_of" if self._kind != "exclusion" else "any_of", whole), tuple(covered)
+        op: Literal["all_of", "any_of"] | None = None
+        for number, gap in enumerate(gaps):
+            own = self._gap_op(gap, group[number], group[number + 1], values[number], values[number + 1])
+            if op is not None and own != op:
+                raise _Lost('bounds joined by both "and" and "or"')
+            op = own
+        return _join(op or "all_of", rules), tuple(covered)
+
+    def _gap_op(self, gap: str, first: Link, second: Link, one: object, other: object) -> Literal["all_of", "any_of"]:
+        if re.search(r"\bor\b", gap, re.IGNORECASE) or "/" in gap:
+            return "any_of"
+        if gap.strip() in ("(", "[", "((", "(i.e.", "i.e.", "=", "(="):
+            return "any_of"  # the same bound in another unit
+        if re.search(r"\b(?:and|but)\b", gap, re.IGNORECASE):
+            return "all_of"
+        if gap.strip() in (",", ";", ""):
+            facing = isinstance(one, Threshold) and isinstance(other, Threshold) and bool(one.low) != bool(other.low)
+            return "any_of" if self._kind == "exclusion" else "all_of" if facing or self._kind == "inclusion" else "any_of"
+        raise _Lost("two bounds of one thing that nothing joins")
+
+    def _in_other_units(self, group: Sequence[Link]) -> list[Threshold | Staging | Result]:
+        """The values of a group; one without a comparator takes that of the value before, where it is the same or conditional."""
+        values: list[Threshold | Staging | Result] = []
+        for one in group:
+            value = one.value
+            if isinstance(value, Threshold) and value.form == "bare" and values and isinstance(values[-1], Threshold):
+                values.append(self._carried(values[-1], value, one))
+            else:
+                values.append(value)
+            if len(values) > 1 and isinstance(value, Threshold) and value.form in ("bound", "range"):
+                gap = self._text[group[len(values) - 2].value.end : value.start].strip()
+                last = values[-2]
+                bracketed = gap in ("(", "[") and isinstance(last, Threshold)
+                if bracketed and not self._condition_behind(one) and not _same_size(last, value, one.subjects[0]):
+                    raise _Lost("a second bound in brackets that is not the first in another unit")
+        return values
+
+    def _carried(self, before: Threshold, value: Threshold, one: Link) -> Threshold:
+        """A bare number with the comparator of the bound before it."""
+        if value.low is None or bool(before.low) == bool(before.high):
+            raise _Lost("a number without a comparator")
+        low = Bound(value.low.value, before.low.inclusive) if before.low else None
+        high = Bound(value.low.value, before.high.inclusive) if before.high else None
+        repair = "the comparator is that of the bound before"
+        carried = replace(value, low=low, high=high, form="bound", repairs=(*value.repairs, repair), problem=before.problem)
+        if not _same_size(before, carried, one.subjects[0]) and not self._condition_behind(one):
+            raise _Lost("a number in brackets that is not the bound before it in another unit")
+        return carried
+
+    # -- conditions --
+
+    def _condition_behind(self, one: Link) -> _Condition | None:
+        return self._condition(one.value.end)
+
+    def _conditions(self, group: Sequence[Link]) -> tuple[list[_Condition | None], list[Span]]:
+        """The condition of each value, written before or behind it, and the characters these take."""
+        behind = [self._condition(one.value.end) for one in group]
+        if not any(behind):
+            before = [
+                self._condition_before(one, group[number - 1].value.end if number else None) for number, one in enumerate(group)
+            ]
+            if any(before):
+                return before, [c.span for c in before if c]
+        return behind, [c.span for c in behind if c]
+
+    def _condition(self, at: int) -> _Condition | None:
+        """The condition that begins at `at`: "if liver metastases", "in women", "(men)", "unless Gilbert's syndrome"."""
+        found = _SEXES.match(self._text, at)
+        if found:
+            sex = "female" if found["sex"].lower() in words("female") else "male"
+            return _Condition(self._sex(sex, found.span("sex")), found.span())
+        cue = _CUE.match(self._text, at)
+        if not cue:
+            return None
+        end = _CONDITION_END.search(self._text, cue.end())
+        stop = end.start() if end else len(self._text)
+        rule = self._named_condition(cue.end(), stop)
+        if rule is None:
+            return None
+        word = cue["cue"].lower()
+        kind = (
+            "unless"
+            if word.startswith(("unless", "except", "with the exception"))
+            else "without"
+            if word.startswith(("without", "in the absence", "if no", "in patients without"))
+            else "if"
+        )
+        tail = _TAIL.match(self._text, stop)
+        return _Condition(rule, (at, tail.end() if tail else stop), kind, negated=kind == "without")
+
+    def _condition_before(self, one: Link, floor: int | None) -> _Condition | None:
+        """ "males ≥ 13 g/dL", "Men aged 45 or older", "If liver metastases are present, ALT ≤ 5 × ULN"."""
+        first = one.value.start if floor is not None else one.start
+        stretch = self._text[floor or 0 : one.value.start]
+        found = [m for m in _SEX_WORD.finditer(stretch)]
+        if len(found) == 1:
+            sex = "female" if found[0]["sex"].lower() in words("female") else "male"
+            offset = floor or 0
+            span = (offset + found[0].start(), offset + found[0].end())
+            return _Condition(self._sex(sex, span), span, before=True)
+        if floor is None:
+            opening = re.match(
+                r"\s*(?:if|for (?:patients|subjects|participants|those)(?: with)?|in (?:patients|subjects|participants)(?: with)?|in case of|in the presence of)\s",
+                self._text[:first],
+                re.IGNORECASE,
+            )
+            stop = self._text.find(",", opening.end(), first) if opening else -1
+            if opening and stop > 0 and (rule := self._named_condition(opening.end(), stop)) is not None:
+                return _Condition(rule, (0, stop + 1), before=True)
+        return None
+
+    def _sex(self, sex: str, span: Span) -> schema.Fact:
+        source = self._tagged.clean.source_span(*span)
+        marked = [self._ids[m] for m in self._mentions if m.label == "DEMOGRAPHIC" and m.start < span[1] and span[0] < m.end]
+        return schema.Fact(about="sex", name="sex", values=(sex,), start=source[0], end=source[1], entities=tuple(marked))
+
+    def _named_condition(self, start: int, end: int) -> Rule | None:
+        """The condition that the words of a stretch name: a disease, several joined by "or", else words as they stand."""
+        stretch = self._text[start:end]
+        if not stretch.strip() or len(stretch) > 160:
+            return None
+        inside = [m for m in self._mentions if m.label == "CONDITION" and start <= m.start and m.end <= end]
+        rest = stretch
+        for mention in inside:
+            for first, last in mention.fragments:
+                rest = rest[: first - start] + " " * (last - first) + rest[last - start :]
+        said = [w.lower() for w in re.findall(r"[^\W\d_]+", rest)]
+        if inside and all(word in _CONDITION_WORDS for word in said) and not re.search(r"\d|[<>≤≥]", rest):
+            op: Literal["all_of", "any_of"] = "all_of" if "and" in said and "or" not in said else "any_of"
+            return _join(op, [self._condition_fact(mention) for mention in inside])
+        if re.search(r"[<>≤≥=]|\d", stretch):
+            return None
+        return schema.Unsupported(text=stretch.strip(" ,;:)"), reason="unparsed")
+
+    def _condition_fact(self, mention: Mention) -> schema.Fact:
+        text = " ".join(self._text[start:end] for start, end in mention.fragments)
+        source = self._tagged.clean.source_span(mention.start, mention.end)
+        return schema.Fact(
+            about="condition", name=analytes.plain_name(text), start=source[0], end=source[1], entities=(self._ids[mention],)
+        )
+
+    def _conditioned(self, condition: _Condition | None, rule: Rule, one: Link) -> Rule:
+        """One bound with one condition: "A unless B" is met by either, an exclusion by A without B."""
+        if condition is None:
+            return rule
+        if condition.cue == "unless":
+            if self._kind == "exclusion":
+                return _join("all_of", [rule, schema.Not(rule=condition.rule)])
+            return _join("any_of", [rule, condition.rule])
+        if condition.negated:
+            raise _Lost("a bound for those without something, and none for the others")
+        if self._kind == "exclusion":
+            return _join("all_of", [condition.rule, rule])
+        return schema.If.model_validate({"if": condition.rule, "then": rule})
+
+    # -- the row of parts --
+
+    def read(self, children: Sequence[str]) -> tuple[Rule, schema.Computable]:
+        """The rule of the whole criterion."""
+        nodes = sorted([*self._nodes(), *self._times_of_life()], key=lambda node: node.start)
+        nodes += self._people(nodes)
+        nodes.sort(key=lambda node: node.start)
+        own = self._own_words(nodes, bool(children))
+        if not children:
+            return own if own is not None else self._whole()
+        refs = [schema.CriterionRef(id=child) for child in children]
+        return self._with_children(refs, own)
+
+    def _whole(self) -> tuple[Rule, schema.Computable]:
+        """The criterion as one text that no rule holds, with the facts that were read in it."""
+        return schema.Unsupported(text=self._text, reason="unparsed", facts=tuple(self.facts)), "unparsed"
+
+    def _own_words(self, nodes: Sequence[_Node], leads: bool) -> tuple[Rule, schema.Computable] | None:
+        """The rule of the criterion's own words; None where nothing was read or its place is open."""
+        row = self._row(nodes)
+        if not any(part.kind == "node" for part in row):
+            return None
+        try:
+            rule = self._evaluate(row)
+        except _Lost:
+            return None
+        unread = any(True for _ in _unsupported_in(rule))
+        if not any(True for _ in facts_in(rule)):
+            return rule, "unparsed"
+        return rule, "partial" if unread else "full"
+
+    def _with_children(
+        self, refs: Sequence[schema.CriterionRef], own: tuple[Rule, schema.Computable] | None
+    ) -> tuple[Rule, schema.Computable]:
+        """A lead-in: its items under the operator that its words say, and what it says beside that."""
+        text = self._text
+        several = _AT_LEAST.search(text)
+        number = several and _SMALL.get(several["n"].lower(), several["n"])
+        items: Rule
+        if number and str(number).isdigit() and 1 < int(number) <= len(refs):
+            items = schema.AtLeast(n=int(number), rules=tuple(refs))
+        elif number == "1" or number == 1 or _ANY.search(text):
+            items = schema.AnyOf(rules=tuple(refs))
+        elif _ALL.search(text):
+            items = schema.AllOf(rules=tuple(refs))
+        else:
+            items = schema.AnyOf(rules=tuple(refs)) if self._kind == "exclusion" else schema.AllOf(rules=tuple(refs))
+        rest = [w for w in re.findall(r"[^\W\d_]+", text.lower()) if w not in words("neutral") and w not in _LEAD_WORDS]
+        if not rest:
+            return items, "full"
+        if own is None or own[1] == "unparsed":
+            said = schema.Unsupported(text=text, reason="unparsed", facts=tuple(self.facts))
+            return schema.AllOf(rules=(said, items)), "partial"
+        return _join("all_of", [own[0], items]), own[1]
+
+    def _people(self, nodes: Sequence[_Node]) -> list[_Node]:
+        """Sex and age in words, where one sex or "adults" stands alone: "Female patients", "Adults"."""
+        free = [
+            m for m in self._mentions if m.label == "DEMOGRAPHIC" and not any(s <= m.start < e for n in nodes for s, e in n.covered)
+        ]
+        said = {m: self._text[m.start : m.end].lower() for m in free}
+        found: list[_Node] = []
+        sexes = {m: "female" if w in words("female") else "male" for m, w in said.items() if w in words("female") | words("male")}
+        if len(set(sexes.values())) == 1 and not _SEX_WORD_ELSE.search(self._text):
+            mention, sex = next(iter(sexes.items()))
+            fact = self._sex(sex, (mention.start, mention.end))
+            self.facts.append(fact)
+            found.append(_Node(fact, tuple((m.start, m.end) for m in sexes), (fact,)))
+        aged = any(fact.about == "age" for node in nodes for fact in node.facts)
+        groups = {m: "adult" if w in words("adult") else "child" for m, w in said.items() if w in words("adult") | words("child")}
+        if groups and not aged and len(set(groups.values())) == 1:
+            mention, group = next(iter(groups.items()))
+            source = self._tagged.clean.source_span(mention.start, mention.end)
+            fact = schema.Fact(
+                about="age", name="age", values=(group,), start=source[0], end=source[1], entities=(self._ids[mention],)
+            )
+            self.facts.append(fact)
+            found.append(_Node(fact, tuple((m.start, m.end) for m in groups), (fact,)))
+        return found
+
+    def _times_of_life(self) -> list[_Node]:
+        """Life expectancies: "Life expectancy of at least 12 weeks"."""
+        found: list[_Node] = []
+        for one in _LIFE.finditer(self._text):
+            for value in thresholds_in(self._text, one.end()):
+                gap = self._text[one.end() : value.start]
+                if len(gap) > 60 or not re.fullmatch(
+                    r"[\s:,=(-]*(?:(?:is|are|of|a|an|must|should|be|will|to|with|at|as|the|has|have|being|that|estimated|expected|which|than|period|predicted|judged|for|in|by|investigator|physician|opinion|treating|assessed|according|and)[\s:,]+)*(?:\()?",
+                    gap,
+                    re.IGNORECASE,
+                ):
+                    break
+                if value.form not in ("bound", "range") or value.unit not in TIME_UNITS or value.problem:
+                    break
+                span = (one.start(), value.end)
+                fact = self._life(one.span(), value)
+                found.append(_Node(fact, (span,), (fact,)))
+                break
+        return found
+
+    def _life(self, name: Span, value: Threshold) -> schema.Fact:
+        source = self._tagged.clean.source_span(name[0], value.end)
+        marked = [
+            self._ids[m]
+            for m in self._mentions
+            if m.label in ("OBSERVATION", "TEMPORAL", "THRESHOLD") and name[0] <= m.start and m.end <= value.end + 1
+        ]
+        fact = schema.Fact(
+            about="observation", name="life expectancy", range=_range(value, "duration"), start=source[0], end=source[1],
+            entities=tuple(marked), repairs=value.repairs,
+        )  # fmt: skip
+        self.facts.append(fact)
+        return fact
+
+    def _row(self, nodes: Sequence[_Node]) -> list[_Part]:
+        """The criterion as parts in text order: what was read, words that say more, joining words and brackets."""
+        taken = sorted((span, number) for number, node in enumerate(nodes) for span in node.covered)
+        row: list[_Part] = []
+        placed: set[int] = set()
+        at = 0
+        for (start, end), number in taken:
+            if start > at:
+                row += self._gap_parts(at, start)
+            if number not in placed and start == nodes[number].start:
+                placed.add(number)
+                row.append(_Part("node", nodes[number].rule, start, end))
+            at = max(at, end)
+        return [*row, *self._gap_parts(at, len(self._text))]
+
+    def _gap_parts(self, start: int, end: int) -> Iterator[_Part]:
+        """The parts of a stretch between nodes."""
+        text, neutral, negation = self._text, words("neutral"), words("negation")
+        times = [t for t in self._entry_times if start <= t.start and t.end <= end]
+        said: tuple[int, int] | None = None
+        at = start
+        while at < end:
+            time = next((t for t in times if t.start == at), None)
+            if time:
+                at = time.end
+                continue
+            found = _PIECE.match(text, at, end)
+            if not found:
+                at += 1
+                continue
+            piece, at = found[0].lower(), found.end()
+            kind = _JOINS.get(piece)
+            if kind == "stop" and not (text[at : at + 1].isspace() and text[at:].strip()[:1].isupper()):
+                kind = None
+                piece = ""
+            if kind is None and piece and (piece.isdigit() or not piece[0].isalpha()) and not piece[0].isdigit():
+                continue
+            if kind is None and piece in negation:
+                kind = "not"
+            if kind is None:
+                if piece and piece.rstrip(".") not in neutral:
+                    said = (said[0] if said else found.start(), found.end())
+                continue
+            if said:
+                yield _Part("said", self._unsupported(*said), *said)
+                said = None
+            yield _Part(kind, None, found.start(), found.end())
+        if said:
+            yield _Part("said", self._unsupported(*said), *said)
+
+    @property
+    def _entry_times(self) -> list[Time]:
+        """Times that only say when the criteria are looked at: "at screening"."""
+        return [
+            t for t in find_times(self._text) if t.kind == "anchor" and not t.past and _ENTRY.search(self._text[t.start : t.end])
+        ]
+
+    def _evaluate(self, row: Sequence[_Part]) -> Rule:
+        """The rule of a row. Raises `_Lost` where its joining words leave the structure open."""
+        return _Structure(self._kind, self._text).rule(row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """When a bound counts; `cue` is "unless" where it is then lifted, `negated` where it is for those without."""
+
+    rule: Rule
+    span: Span
+    cue: str = "if"
+    negated: bool = False
+    before: bool = False
+
+
+def _opposed(first: Rule, second: Rule) -> bool:
+    """Whether two conditions are the two sexes."""
+    sexes = [rule.values for rule in (first, second) if isinstance(rule, schema.Fact) and rule.about == "sex"]
+    return sorted(filter(None, sexes)) == [("female",), ("male",)]
+
+
+def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
+    """Whether two bounds are the same in different units, within the rounding of the registry."""
+    analyte = _analyte_of(subject)
+    one, other = first.low or first.high, second.low or second.high
+    if not one or not other or not first.unit or not second.unit:
+        return False
+    molar, special = (analyte.molar_mass, analyte.special) if analyte else (None, "")
+    converted = units.convert(one.value, first.unit, second.unit, molar_mass=molar, special=special)
+    if converted is None and subject.kind == "AGE":
+        converted = units.convert(one.value, first.unit, second.unit)
+    if converted is None:
+        # Molar units of a substance whose mass is not certain: the author says that they are the same.
+        return first.unit != second.unit and not units.same_dimension(first.unit, second.unit) and second.unit not in TIME_UNITS
+    return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
+
+
+_BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
+_SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
+_SEXES = re.compile(
+    rf"\s?[,(\[]?\s?(?:(?:in|for|if|among|by)\s)?(?:adult\s|the\s)?{_SEX}\b(?:\s(?:patients|subjects|participants|gender|sex))?\s?[)\]]?",
+    re.IGNORECASE,
+)
+_SEX_WORD = re.compile(rf"\b(?:(?:in|for|if)\s)?(?:adult\s)?{_SEX}\b(?:\s(?:patients|subjects|participants))?", re.IGNORECASE)
+_CUE = re.compile(
+    r"[\s,;]*[(\[]?\s?(?:or\s)?(?P<cue>unless|except(?:ing)?(?: (?:for|in|when|if|that|those))?|with the exception of|(?:only )?if no|(?:only )?if|in (?:the )?(?:case|presence|event|setting|context) of|in the absence of|"
+    r"(?:in|for|among) (?:(?:patients|subjects|participants|those|individuals|people)(?: (?:with|who (?:have|has|had)|having))|cases with|cases of)|(?:in|for) (?:patients|subjects|participants) without|when|for|in(?= (?:Gilbert|liver|hepatic|bone))|with|without|where|provided)\b\s*"
+    r"(?:(?:the\s)?(?:patients?|subjects?|participants?)\s(?:with|who (?:have|has)|has|have|had|having)\s|there (?:is|are)\s|due to\s|known\s|documented\s|a\s|the\s|presence of\s|associated with\s|related to\s)*",
+    re.IGNORECASE,
+)
+_CONDITION_END = re.compile(
+    r"[)\];.]|,|\bthen\b|\bor\s(?=[≤≥<>]|up to|at (?:least|most)|no (?:more|greater|less)|(?:less|greater|more) than|\d)|(?=[≤≥<>])|\bin which case\b|\bwho (?:must|should|may|can)\b|\bwhere\b|\band (?=\w+ [≤≥<>])|\bfor whom\b|\bwith (?:total )?(?=bilirubin)"
+)
+_TAIL = re.compile(r"\s?[)\]]")
+_CONDITION_WORDS = frozenset(
+    """or and present is are has have known with the a an of documented patients subjects participants patient subject participant
+    who there was were any history presence disease involvement confirmed to due attributed attributable secondary considered be
+    for in those presumed related exist exists active underlying suspected case cases diagnosed diagnosis""".split()
+)
+
+
+# --- how the parts of a row belong together ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a criterion's row: a node or words that say more, each with its rule, or a sign of how these join."""
+
+    kind: Literal["node", "said", "and", "or", "comma", "semi", "stop", "open", "close", "not"]
+    rule: Rule | None
+    start: int
+    end: int
+
+
+_JOINS: dict[str, Literal["and", "or", "comma", "semi", "stop", "open", "close"]] = {
+    "and": "and", "&": "and", "plus": "and", "but": "and", "or": "or", "and/or": "or", ",": "comma", ";": "semi", ".": "stop",
+    "(": "open", "[": "open", ")": "close", "]": "close",
+}  # fmt: skip
+_PIECE = re.compile(r"and/or\b|[^\W\d_]+(?:['’.-][^\W\d_]+)*|\d[\w.,%-]*|[,;.&()\[\]<>≤≥=]")
+_ENTRY = re.compile(
+    r"screen|baseline|enrol|consent|inclusion|entry|randomi|registration|study start|recruit|signing|day 1\b|visit 1\b",
+    re.IGNORECASE,
+)
+_AT_LEAST = re.compile(
+    r"\b(?:at least|≥|>=|minimum of|any)\s?(?P<n>\d|one|two|three|four|five)\b(?:\s\(\d\))?(?=.*(?:following|below|criteria|of these))",
+    re.IGNORECASE | re.DOTALL,
+)
+_SMALL = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
+_ANY = re.compile(r"\b(?:any (?:one )?of|either|one or more of|one of|any (?:one )?(?:or more )?of|any)\b", re.IGNORECASE)
+_ALL = re.compile(r"\b(?:all of|all|each of|both|every)\b", re.IGNORECASE)
+_LEAD_WORDS = frozenset(
+    """one more two three four five six patients must meet criteria below satisfy fulfil fulfill fulfilled fulfilling apply applies
+    listed above conditions condition these those them such exclusion inclusion considered regarded as follows follow""".split()
+)
+_LIFE = re.compile(
+    r"\b(?:(?:anticipated|expected|estimated|predicted|projected|minimum|potential|overall|reasonable)\s)*(?:life[\s-]expectancy|life-?span|survival(?: (?:time|expectancy|prognosis))?|life expectation|survival of)\b(?:\s\([^()]{1,20}\))?|\b(?:expected to (?:live|survive))\b",
+    re.IGNORECASE,
+)
+_SEX_WORD_ELSE = re.compile(
+    r"\b(?:both sexes|either sex|any sex|any gender|either gender|all sexes|all genders|both genders|pregnan|childbearing|partner|contracept|menopaus|lactat|breast|potential|sterile|fertil)",
+    re.IGNORECASE,
+)
+
+
+class _Structure:
+    """Reads a row of parts: brackets first, then sentences, then the joining words."""
+
+    def __init__(self, kind: schema.Kind, text: str) -> None:
+        self._kind = kind
+        self._text = text
+
+    def rule(self, row: Sequence[_Part]) -> Rule:
+        """The rule of a row. Raises `_Lost` where it is open."""
+        sentences: list[list[_Part]] = [[]]
+        for part in self._without_brackets(row):
+            if part.kind == "stop":
+                sentences.append([])
+            else:
+                sentences[-1].append(part)
+        rules = [self._sentence(sentence) for sentence in sentences if any(p.rule for p in sentence)]
+        if not rules:
+            raise _Lost("nothing was read")
+        if len(rules) > 1 and self._kind == "exclusion" and sum(1 for r in rules if any(True for _ in facts_in(r))) > 1:
+            raise _Lost("several sentences of an exclusion")
+        return _join("all_of", rules)
+
+    def _without_brackets(self, row: Sequence[_Part]) -> list[_Part]:
+        """The row with each bracket made one part, which restricts or repeats what stands before it."""
+        flat: list[_Part] = []
+        stack: list[list[_Part]] = []
+        for part in row:
+            if part.kind == "open":
+                stack.append([])
+            elif part.kind == "close" and stack:
+                inner = stack.pop()
+                target = stack[-1] if stack else flat
+                if any(p.rule for p in inner):
+                    if not any(p.kind == "node" for p in inner):
+                        start, end = inner[0].start, inner[-1].end
+                        target.append(_Part("said", schema.Unsupported(text=self._text[start:end], reason="unparsed"), start, end))
+                    else:
+                        rule = self._sentence([p for p in inner if p.kind != "stop"])
+                        target.append(_Part("node", rule, inner[0].start, inner[-1].end))
+            else:
+                (stack[-1] if stack else flat).append(part)
+        for left in stack:
+            flat += left
+        return flat
+
+    def _sentence(self, parts: Sequence[_Part]) -> Rule:
+        clusters, joins = self._clusters(parts)
+        if not clusters:
+            raise _Lost("nothing was read")
+        rules = [_join("all_of", [p.rule for p in cluster if p.rule is not None]) for cluster in clusters]
+        if len(rules) == 1:
+            return rules[0]
+        pure = all(all(p.kind == "node" for p in cluster) for cluster in clusters)
+        return self._joined(rules, joins, clusters, pure)
+
+    def _clusters(self, parts: Sequence[_Part]) -> tuple[list[list[_Part]], list[set[str]]]:
+        """Runs of parts that nothing parts, and the joining words between the runs."""
+        clusters: list[list[_Part]] = []
+        joins: list[set[str]] = []
+        signs: set[str] = set()
+        negated = False
+        for part in parts:
+            if part.kind == "not":
+                negated = True
+                signs.add("not")
+                continue
+            if part.rule is None:
+                signs.add(part.kind)
+                continue
+            if negated and part.kind == "node":
+                if any("node" == p.kind for c in clusters for p in c) or len([p for p in parts if p.rule]) > 1:
+                    raise _Lost("what a negation reaches is open")
+                part = replace(part, rule=schema.Not(rule=part.rule))
+            negated = False
+            signs.discard("not")
+            if not clusters:
+                clusters.append([part])
+            elif signs:
+                clusters.append([part])
+                joins.append(signs)
+            else:
+                clusters[-1].append(part)
+            signs = set()
+        return self._merged(clusters, joins)
+
+    def _merged(self, clusters: list[list[_Part]], joins: list[set[str]]) -> tuple[list[list[_Part]], list[set[str]]]:
+        """The clusters with neighbours that hold nothing but words made one: "histologically or cytologically confirmed"."""
+        kept: list[list[_Part]] = []
+        between: list[set[str]] = []
+        for number, cluster in enumerate(clusters):
+            wordy = all(p.kind == "said" for p in cluster)
+            if kept and wordy and all(p.kind == "said" for p in kept[-1]):
+                start, end = kept[-1][0].start, cluster[-1].end
+                kept[-1] = [_Part("said", schema.Unsupported(text=self._text[start:end], reason="unparsed"), start, end)]
+                continue
+            if kept:
+                between.append(joins[number - 1])
+            kept.append(cluster)
+        for number, cluster in enumerate(kept):
+            mixed = cluster[0].kind == "said" and any(p.kind == "node" for p in cluster)
+            before = kept[number - 1] if number else None
+            if mixed and before and all(p.kind == "said" for p in before):
+                # "A or B with X": whether X narrows A too is open
+                if "or" in between[number - 1] or self._kind == "exclusion":
+                    raise _Lost("whether a value narrows the words before it is open")
+        return kept, between
+
+    def _joined(self, rules: list[Rule], joins: list[set[str]], clusters: list[list[_Part]], pure: bool) -> Rule:
+        either = ["or" in signs for signs in joins]
+        both = ["and" in signs and "or" not in signs for signs in joins]
+        exclusion = self._kind == "exclusion"
+        if not any(either):
+            if not exclusion:
+                return _join("all_of", rules)
+            if pure and not _BOTH.search(self._text):
+                return _join("any_of", rules)
+            if any(both) and len(rules) == 2 and not pure:
+                raise _Lost('whether "and" names a second reason or narrows the first is open')
+            return _join("all_of" if _BOTH.search(self._text) else "any_of", rules)
+        if not any(both):
+            if either[-1] and all(e or signs <= {"comma", "semi"} for e, signs in zip(either, joins, strict=True)):
+                if "semi" in set().union(*joins) and not all(either) and not exclusion:
+                    raise _Lost('semicolons and "or"')
+                return _join("any_of", rules)
+            if pure and not exclusion and all(signs <= {"semi", "or", "comma"} for signs in joins):
+                return self._by_commas(rules, either)
+            raise _Lost('how commas and "or" belong together is open')
+        if pure and not exclusion:
+            return self._by_commas(rules, either)
+        if pure and exclusion and all(signs & {"and", "or", "comma", "semi"} for signs in joins) and not _BOTH.search(self._text):
+            raise _Lost('"and" beside "or" in an exclusion')
+        raise _Lost('"and" beside "or"')
+
+    @staticmethod
+    def _by_commas(rules: list[Rule], either: list[bool]) -> Rule:
+        """ "A, B or C, and D" of an inclusion where only facts stand: "or" binds what it stands between."""
+        groups: list[list[Rule]] = [[rules[0]]]
+        for rule, alternative in zip(rules[1:], either, strict=True):
+            if alternative:
+                groups[-1].append(rule)
+            else:
+                groups.append([rule])
+        return _join("all_of", [_join("any_of", group) for group in groups])
+
+
+def facts_in(rule: Rule) -> Iterator[schema.Fact]:
+    """The facts of a rule tree that count in its verdict, in text order."""
+    match rule:
+        case schema.Fact():
+            yield rule
+        case schema.AllOf() | schema.AnyOf() | schema.AtLeast():
+            for part in rule.rules:
+                yield from facts_in(part)
+        case schema.Not():
+            yield from facts_in(rule.rule)
+        case schema.If():
+            for branch in (rule.condition, rule.then, rule.otherwise):
+                if branch is not None:
+                    yield from facts_in(branch)
+
+
+def _unsupported_in(rule: Rule) -> Iterator[schema.Unsupported]:
+    match rule:
+        case schema.Unsupported():
+            yield rule
+        case schema.AllOf() | schema.AnyOf() | schema.AtLeast():
+            for part in rule.rules:
+                yield from _unsupported_in(part)
+        case schema.Not():
+            yield from _unsupported_in(rule.rule)
+        case schema.If():
+            for branch in (rule.condition, rule.then, rule.otherwise):
+                if branch is not None:
+                    yield from _unsupported_in(branch)
+
+
+def thresholds_in(text: str, start: int) -> Iterator[Threshold]:
+    """The comparisons behind a place of the text."""
+    from critnlp.quantities import find
+
+    return (value for value in find(text) if value.start >= start and value.form != "bare")
+
+
+def read(tagged: Tagged, children: Sequence[str] = ()) -> Reading:
+    """The rule of a criterion; `children` are the ids of its items, in order."""
+    reader = _Reader(tagged)
+    rule, computable = reader.read(children)
+    text = describe(rule) if computable == "full" and not children else tagged.criterion.clean_text
+    return Reading(rule, computable, text, tuple(reader.links), tuple(reader.warnings))
+
+
+def read_trial(tagged: Sequence[Tagged], trial: schema.Trial) -> tuple[tuple[schema.Criterion, ...], tuple[schema.Warning, ...]]:
+    """The criteria with category, relations, rule and description, and what a person should look at."""
+    children: dict[str, list[str]] = {}
+    for one in tagged:
+        if one.criterion.parent_id:
+            children.setdefault(one.criterion.parent_id, []).append(one.criterion.id)
+    criteria: list[schema.Criterion] = []
+    warnings: list[schema.Warning] = []
+    for one in tagged:
+        criterion = one.criterion
+        reading = read(one, children.get(criterion.id, ()))
+        warnings += reading.warnings
+        identity = {mention: entity.id for mention, entity in zip(one.mentions, criterion.entities, strict=True)}
+        update = {
+            "category": categorize(criterion.clean_text, criterion.entities),
+            "relations": (*criterion.relations, *relations_of(reading.links, identity, one.mentions)),
+            "rule": reading.rule,
+            "describe": reading.describe,
+            "computable": reading.computable,
+        }
+        criteria.append(criterion.model_copy(update=update))
+    return tuple(criteria), tuple(warnings)
+
+
+# --- the rule in English ----------------------------------------------------------------------------------------------
+
+_TIME_WORDS = {"a": "year", "mo": "month", "wk": "week", "d": "day", "h": "hour", "min": "minute", "s": "second"}
+_REFERENCES = {
+    "ULN": "the upper limit of normal",
+    "LLN": "the lower limit of normal",
+    "baseline": "baseline",
+    "predicted": "predicted",
+}
+
+
+def describe(rule: Rule) -> str:
+    """A rule in English, as a person would check it: "absolute neutrophil count at least 1.5 × 10^9/L"."""
+    match rule:
+        case schema.Fact():
+            return _describe_fact(rule)
+        case schema.AllOf():
+            return _listed(rule.rules, "and")
+        case schema.AnyOf():
+            return _listed(rule.rules, "or")
+        case schema.AtLeast():
+            return f"at least {rule.n} of: {_listed(rule.rules, 'and')}"
+        case schema.Not():
+            return f"not ({describe(rule.rule)})"
+        case schema.If():
+            text = f"if {describe(rule.condition)}: {describe(rule.then)}"
+            return f"{text}; otherwise: {describe(rule.otherwise)}" if rule.otherwise is not None else text
+        case schema.CriterionRef():
+            return rule.id
+        case schema.Unsupported() | schema.Note():
+            return f"“{rule.text}”"
+
+
+def _listed(rules: Sequence[Rule], word: str) -> str:
+    parts = [f"({describe(r)})" if isinstance(r, schema.AllOf | schema.AnyOf | schema.If) else describe(r) for r in rules]
+    return f" {word} ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def _describe_fact(fact: schema.Fact) -> str:
+    text = fact.name
+    if fact.about == "staging" and fact.system:
+        text = fact.system if fact.system not in ("stage", "grade", "class") else fact.system
+    if fact.of:
+        text = f"{fact.of}, {text}"
+    if fact.qualifiers:
+        text = f"{', '.join(fact.qualifiers)} {text}"
+    if fact.range:
+        text = f"{text} {describe_range(fact.range)}"
+    if fact.values:
+        text = f"{text}: {' or '.join(fact.values)}" if fact.about != "sex" else " or ".join(fact.values)
+    if fact.status != "current":
+        text = {"history": "history of ", "planned": "planned ", "any": "current or past "}[fact.status] + text
+    return " ".join([text, *(describe_window(window) for window in fact.windows)])
+
+
+def describe_range(written: schema.Range) -> str:
+    """The bounds of a range in English: "at least 7 and below 10 %"."""
+    unit = _unit_words(written.unit)
+    low = f"{'at least' if written.low_inclusive else 'above'} {written.low}" if written.low is not None else ""
+    high = f"{'at most' if written.high_inclusive else 'below'} {written.high}" if written.high is not None else ""
+    text = " and ".join(filter(None, (low, high)))
+    match written.relative_to, written.relation:
+        case None, _:
+            return f"{text} {unit}".strip()
+        case "percentile", _:
+            return f"{text} (percentile)"
+        case "z_score", _:
+            return f"{text} standard deviations"
+        case reference, "difference":
+            return f"{text} {unit} over {_REFERENCES[str(reference)]}"
+        case reference, _:
+            of = " of" if unit else " ×"
+            return f"{text}{f' {unit}' if unit else ''}{of} {_REFERENCES[str(reference)]}"
+
+
+def _unit_words(unit: str | None) -> str:
+    if unit is None or unit == "1":
+        return ""
+    if unit in _TIME_WORDS:
+        return f"{_TIME_WORDS[unit]}s"
+    text = re.sub(r"10\*(\d+)", r"× 10^\1", unit)
+    return re.sub(r"[\[\]{}]", "", text).replace("mmHg", "mm Hg")
+
+
+def describe_window(window: schema.Window) -> str:
+    """A time window in English: "within 6 months before randomization"."""
+    unit = f"{_TIME_WORDS.get(window.unit or '', re.sub(r'[{}]', '', window.unit or ''))}s" if window.unit else ""
+    anchor = describe(window.anchor) if isinstance(window.anchor, schema.Fact) else (window.anchor or "").replace("_", " ")
+    match window.relation:
+        case "within":
+            low = f"between {window.low} and" if window.low is not None else "within"
+            text = f"{low} {window.high} {unit} before {anchor}" if window.high is not None else f"up to {anchor}"
+        case "before":
+            text = f"more than {window.low} {unit} before {anchor}" if window.low is not None else f"before {anchor}"
+            if window.low is not None and window.low_inclusive is not False:
+                text = f"at least {window.low} {unit} before {anchor}"
+        case "for":
+            text = f"for at least {window.low} {unit}" if window.low is not None else f"for at most {window.high} {unit}"
+        case "during":
+            text = f"during {anchor}" if window.high is None else f"during {window.high} {unit} around {anchor}"
+        case "after":
+            span = f"{window.high} {unit} " if window.high is not None else ""
+            text = f"{span}after {anchor}"
+    return f"({text.strip()}{f', whichever is {window.choose}' if window.choose else ''})"
