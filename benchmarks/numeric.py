@@ -236,12 +236,14 @@ def found_of(fact: schema.Fact, text: str) -> Iterator[Found]:
     - Two and more values that are all numbers or Roman numerals (ECOG 0-2) give their smallest and largest, inclusive; "> II" read
       as III and IV is the same bound. An end that the line does not write is the scale's own and no reading.
     - Stages, time windows and durations other than life expectancy count where the annotators marked a comparison, and are not
-      held against a prediction elsewhere: the corpus has labels of their own for them.
+      held against a prediction elsewhere: the corpus has labels of their own for them. So does a count of "at least one", which
+      the annotators mostly left alone: it says that there is such a thing.
     """
     if fact.range is not None:
         power = re.search(r"10\*(-?\d+)", fact.range.unit or "")
         lasting = fact.range.measures == "duration" and not _LIFETIME.search(fact.name)
-        yield from _ends(fact.range, Decimal(10) ** int(power[1]) if power else None, sure=not lasting)
+        existing = fact.range.measures == "count" and fact.range.low == "1" and fact.range.high is None
+        yield from _ends(fact.range, Decimal(10) ** int(power[1]) if power else None, sure=not lasting and not existing)
     for window in fact.windows:
         yield from _ends(window, sure=False)
     values = [number(value) for value in fact.values or ()]

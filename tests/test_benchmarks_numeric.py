@@ -143,6 +143,15 @@ def test_a_duration_is_held_against_a_prediction_only_where_the_corpus_calls_it_
     assert score(annotation("GTEQ", "6"), "at least 6 months", claimed).counts.values == (1, 1, 1, 1)
 
 
+def test_a_count_of_at_least_one_says_that_there_is_such_a_thing() -> None:
+    one, two = (
+        schema.Fact(about="condition", name="nodule", range=schema.Range(low=low, low_inclusive=True, unit="1", measures="count"))
+        for low in ("1", "2")
+    )
+    assert score(annotation("GTEQ", "18"), "≥ 18, at least one nodule", one).counts.values == (0, 0, 1, 0)
+    assert score(annotation("GTEQ", "18"), "≥ 18, at least two nodules", two).counts.values == (1, 0, 1, 0)
+
+
 def test_several_names_with_one_bound_count_once() -> None:
     twice = [annotation("LTEQ", "2.5"), annotation("LTEQ", "2.5")]
     line = score(twice, "AST and ALT ≤ 2.5 × ULN", fact(high="2.5"), fact(high="2.5"))
