@@ -64,8 +64,8 @@ def facts_of(rule: schema.Rule) -> Iterator[schema.Fact]:
                 if branch is not None:
                     yield from facts_of(branch)
         case schema.Unsupported():
-            for kept in (rule.model_extra or {}).get("facts") or ():
-                yield from facts_of(kept if isinstance(kept, schema.Fact) else schema.Fact.model_validate(kept))
+            for kept in rule.facts:
+                yield from facts_of(kept)
 
 
 def is_numeric(fact: schema.Fact) -> bool:
