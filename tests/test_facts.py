@@ -68,14 +68,15 @@ def agrees(expected: str, rule: schema.Rule) -> bool:
 
 
 def fits(expected: str, fact: schema.Fact) -> bool:
-    """Whether a fact is the one expected: as written, a range ("* >=2 #"), windows ("@within <=6 mo"), or a stage's members."""
+    """Whether a fact is the one expected: whole, by its range ("* >=2 #", "~age >=18 a"), its windows, or a stage's members."""
     if stage := re.fullmatch(r"(.+) has {(.*)} lacks {(.*)}", expected):
         system, wanted, unwanted = stage[1], _folded(stage[2].split(",")), _folded(stage[3].split(","))
         values = _folded(fact.values or ())
         known = fact.system in SYSTEMS.get(system, {system}) or system == "*"
         return fact.about == "staging" and known and wanted <= values and not unwanted & values
-    if expected.startswith("* "):
-        return fact.range is not None and range_text(fact.range) == expected[2:]
+    if expected[0] in "*~":
+        name, written = ("*", "") if fact.range is None else (fact.name.lower(), range_text(fact.range))
+        return f"* {written}" == expected or f"~{name} {written}" == expected
     if expected.startswith("@"):
         return windows_text(fact) == expected
     return same(expected, compact(fact))
