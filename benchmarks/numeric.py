@@ -44,28 +44,29 @@ Side = Literal["low", "high"]
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def facts_of(rule: schema.Rule) -> Iterator[schema.Fact]:
-    """Every fact of a rule in the order of the tree: those of anchors, exceptions and what `unsupported` keeps too."""
+def nodes(rule: schema.Rule) -> Iterator[schema.Rule]:
+    """Every node of a rule in the order of the tree: facts of anchors, exceptions and what `unsupported` keeps too."""
+    yield rule
+    parts: tuple[schema.Rule | None, ...] = ()
     match rule:
         case schema.Fact():
-            yield rule
-            for window in rule.windows:
-                if isinstance(window.anchor, schema.Fact):
-                    yield from facts_of(window.anchor)
-            for exception in rule.exceptions:
-                yield from facts_of(exception)
+            parts = (*(window.anchor for window in rule.windows if isinstance(window.anchor, schema.Fact)), *rule.exceptions)
         case schema.AllOf() | schema.AnyOf() | schema.AtLeast():
-            for part in rule.rules:
-                yield from facts_of(part)
+            parts = rule.rules
         case schema.Not():
-            yield from facts_of(rule.rule)
+            parts = (rule.rule,)
         case schema.If():
-            for branch in (rule.condition, rule.then, rule.otherwise):
-                if branch is not None:
-                    yield from facts_of(branch)
+            parts = (rule.condition, rule.then, rule.otherwise)
         case schema.Unsupported():
-            for kept in rule.facts:
-                yield from facts_of(kept)
+            parts = rule.facts
+    for part in parts:
+        if part is not None:
+            yield from nodes(part)
+
+
+def facts_of(rule: schema.Rule) -> Iterator[schema.Fact]:
+    """Every fact of a rule, those included whose place in it is open."""
+    return (node for node in nodes(rule) if isinstance(node, schema.Fact))
 
 
 def is_numeric(fact: schema.Fact) -> bool:
@@ -320,22 +321,6 @@ def _why_spurious(bound: Bound, gold: frozenset[Bound]) -> str:
 HEAD = "Inclusion Criteria:\n\n* "
 
 
-def unsupported_text(rule: schema.Rule) -> str:
-    """The words that no rule holds."""
-    match rule:
-        case schema.Unsupported():
-            return rule.text
-        case schema.AllOf() | schema.AnyOf() | schema.AtLeast():
-            return " ".join(unsupported_text(part) for part in rule.rules)
-        case schema.Not():
-            return unsupported_text(rule.rule)
-        case schema.If():
-            parts = (rule.condition, rule.then, rule.otherwise)
-            return " ".join(unsupported_text(part) for part in parts if part is not None)
-        case _:
-            return ""
-
-
 NUMBER_LABELS = ("THRESHOLD", "TEMPORAL", "STAGING")
 
 
@@ -346,7 +331,7 @@ def run_line(record: Mapping[str, Any], nlp: Language) -> Line:
     criteria = pipeline.parse_text(HEAD + record["text"], nlp).criteria
     found = [one for c in criteria for fact in facts_of(c.rule) for one in found_of(fact, record["text"])]
     marked = " ".join(e.text for c in criteria for e in c.entities if e.label in NUMBER_LABELS)
-    rest = " ".join(unsupported_text(c.rule) for c in criteria)
+    rest = " ".join(node.text for c in criteria for node in nodes(c.rule) if isinstance(node, schema.Unsupported))
     return judge(record["id"], gold_line(record), found, marked=marked, rest=rest)
 
 
@@ -467,7 +452,7 @@ def tokens(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def outcome(facts: Sequence[schema.Fact], criterion: schema.Criterion) -> str:
     """Where a criterion ends up: each falls into one of five."""
     if facts:
-        return {"full": "facts, full", "partial": "facts, partial"}.get(criterion.computable, "facts, neither full nor partial")
+        return {"full": "facts, full", "partial": "facts, partial"}.get(criterion.computable, "facts whose place in a rule is open")
     if any(entity.label in NUMBER_LABELS for entity in criterion.entities):
         return "no fact, but a marked comparison, time or stage"
     return "nothing"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from critnlp import schema
-from numeric import SHARED, facts_of, is_numeric, sample
+from numeric import SHARED, facts_of, is_numeric, nodes, sample
 from split_audit import wilson
 
 Verdict = dict[str, Any]
@@ -64,7 +64,8 @@ factor_of_ten: true where a wrong value is off by ten times or more: an exponent
 
 place: right, wrong or doubtful, independent of the verdict: whether the fact stands where it belongs in RULE: under the right
 "all of", "any of" or "not", with its condition ("if", "unless"), no words lost that limit it. A right fact may have a wrong place.
-A fact that is there twice, or that belongs to what the text only permits or explains, has a wrong place.
+A fact that is there twice, or that belongs to what the text only permits or explains, has a wrong place. A fact below a line that
+says "unsupported" claims no place, so its place is right.
 
 cause: "" where both are right; else one of these words, and behind a colon up to eight words of your own (quote nothing):
   {", ".join(CAUSES)}
@@ -83,6 +84,7 @@ class Drawn:
     start: int | None
     end: int | None
     about: str
+    held: bool  # inside `unsupported`: read, but with no place in the rule
     seed: int
     second: bool = False
 
@@ -94,14 +96,16 @@ class Entry:
     parsed: schema.ParsedTrial
     criterion: schema.Criterion
     fact: schema.Fact
+    held: bool = False
 
 
 def entries(parsed: schema.ParsedTrial) -> Iterator[Entry]:
     """The numeric facts of a trial."""
     for criterion in parsed.criteria:
+        held = [id(fact) for node in nodes(criterion.rule) if isinstance(node, schema.Unsupported) for fact in facts_of(node)]
         for fact in facts_of(criterion.rule):
             if is_numeric(fact):
-                yield Entry(parsed, criterion, fact)
+                yield Entry(parsed, criterion, fact, id(fact) in held)
 
 
 def draw(trials: Iterable[schema.ParsedTrial], number: int, rng: random.Random) -> list[Entry]:
@@ -117,12 +121,12 @@ def draw(trials: Iterable[schema.ParsedTrial], number: int, rng: random.Random) 
 # --- sheets -----------------------------------------------------------------------------------------------------------
 
 
-def ends(bounds: schema.Range | schema.Window | schema.Canonical, unit: str | None) -> str:
+def ends(bounds: schema.Range | schema.Window, unit: str | None) -> str:
     """Bounds in words: "at least 18 a and less than 65 a"."""
     words = []
     for value, inclusive, holding, leaving in (
-        (bounds.low, getattr(bounds, "low_inclusive", True), "at least", "more than"),
-        (bounds.high, getattr(bounds, "high_inclusive", True), "at most", "less than"),
+        (bounds.low, bounds.low_inclusive, "at least", "more than"),
+        (bounds.high, bounds.high_inclusive, "at most", "less than"),
     ):
         if value is not None:
             words.append(f"{leaving if inclusive is False else holding} {value}" + (f" {unit}" if unit else ""))
@@ -140,7 +144,8 @@ def reading(fact: schema.Fact) -> Iterator[str]:
         unwritten = " (no unit)" if fact.range.unit is None else ""
         yield f"range: {ends(fact.range, fact.range.unit)}{unwritten}{relative}{measures}"
     if fact.canonical is not None:
-        yield f"canonical: {ends(fact.canonical, fact.canonical.unit)}"
+        flags = {} if fact.range is None else {key: getattr(fact.range, key) for key in ("low_inclusive", "high_inclusive")}
+        yield f"canonical: {ends(schema.Range(low=fact.canonical.low, high=fact.canonical.high, **flags), fact.canonical.unit)}"
     if fact.values is not None:
         yield f"values: {', '.join(fact.values)}" + (f" (system {fact.system})" if fact.system else "")
     for window in fact.windows:
@@ -185,7 +190,7 @@ def outline(rule: schema.Rule, marked: schema.Fact | None = None, indent: str = 
             yield f"{indent}criterion {rule.id}"
         case schema.Unsupported() | schema.Note():
             yield f"{indent}{rule.op} ({rule.reason}): {_folded(rule.text)}"
-            for kept in facts_of(rule):
+            for kept in rule.facts if isinstance(rule, schema.Unsupported) else ():
                 yield from outline(kept, marked, below)
 
 
@@ -234,6 +239,7 @@ def write(drawn: Sequence[Entry], seed: int, folder: Path) -> None:
             start=entry.fact.start,
             end=entry.fact.end,
             about=entry.fact.about,
+            held=entry.held,
             seed=seed,
             second=place in second,
         )
@@ -298,6 +304,12 @@ def report(verdicts: Sequence[Verdict], second: Sequence[Verdict]) -> Iterator[s
     yield "fact doubtful     " + rate(sum(v["verdict"] == "doubtful" for v in verdicts), total)
     yield "place wrong       " + rate(sum(v["place"] == "wrong" for v in verdicts), total)
     yield "fact or place     " + rate(sum("wrong" in (v["verdict"], v["place"]) for v in verdicts), total)
+    for what, part in (
+        ("in a rule", [v for v in verdicts if not v["held"]]),
+        ("in unsupported text", [v for v in verdicts if v["held"]]),
+    ):
+        if part:
+            yield f"fact wrong, {what}: " + rate(sum(v["verdict"] == "wrong" for v in part), len(part))
     for about, count in Counter(v["about"] for v in verdicts).most_common():
         wrong = sum(v["verdict"] == "wrong" for v in verdicts if v["about"] == about)
         yield f"  {about:13} {wrong:3} wrong of {count}"

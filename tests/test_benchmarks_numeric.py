@@ -171,7 +171,7 @@ def test_every_fact_of_a_rule_is_found() -> None:
     facts = {name: schema.Fact(about="condition", name=name) for name in ("a", "b", "c", "d", "e", "f")}
     window = schema.Window(relation="after", anchor=facts["e"])
     anchored = schema.Fact(about="drug", name="g", windows=(window,), exceptions=(facts["f"],))
-    rest = schema.Unsupported.model_validate({"reason": "unparsed", "facts": [facts["d"].model_dump()]})
+    rest = schema.Unsupported(reason="unparsed", facts=(facts["d"],))
     rule = schema.AllOf(
         rules=(
             schema.AnyOf(rules=(facts["a"], schema.Not(rule=facts["b"]))),
@@ -257,6 +257,13 @@ def test_a_draw_takes_numeric_facts_one_of_a_trial() -> None:
     assert [entry.parsed.trial.nct_id for entry in again] == [entry.parsed.trial.nct_id for entry in drawn]
 
 
+def test_a_fact_without_a_place_is_told_apart() -> None:
+    placed, held = fact("1"), fact("2")
+    rule = schema.AllOf(rules=(placed, schema.Unsupported(reason="unparsed", facts=(held,))))
+    parsed = trial(1).model_copy(update={"criteria": (criterion(rule, "Platelets ≥ 1 or so"),)})
+    assert [(entry.fact, entry.held) for entry in numeric_audit.entries(parsed)] == [(placed, False), (held, True)]
+
+
 def test_a_sheet_shows_the_characters_the_reading_and_the_rule() -> None:
     window = schema.Window(relation="within", high="14", high_inclusive=True, unit="d", anchor="enrollment")
     platelets = schema.Fact(
@@ -281,9 +288,7 @@ def test_a_sheet_shows_the_characters_the_reading_and_the_rule() -> None:
 
 
 def test_every_node_of_a_rule_is_outlined() -> None:
-    rest = schema.Unsupported.model_validate(
-        {"text": "some  rest", "reason": "vague", "facts": [fact("7").model_dump(by_alias=True)]}
-    )
+    rest = schema.Unsupported(text="some  rest", reason="vague", facts=(fact("7"),))
     rule = schema.If(
         condition=schema.Not(rule=fact("1")),
         then=schema.AtLeast(n=2, rules=(schema.CriterionRef(id="I1.1"), rest)),
@@ -324,6 +329,6 @@ def test_folder_record_and_report_hold_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", [{"id": "N001", "verdict": "good"}, {"id": "N999", "verdict": "right"}])
 def test_a_verdict_that_cannot_be_kept_is_refused(said: dict[str, str]) -> None:
-    key = numeric_audit.Drawn("N001", "NCT00000001", "I1", 0, 9, "lab", 1)
+    key = numeric_audit.Drawn("N001", "NCT00000001", "I1", 0, 9, "lab", held=False, seed=1)
     with pytest.raises(SystemExit, match=said["id"]):
         list(numeric_audit.record([key], [said]))
