@@ -90,6 +90,22 @@ def facts(rule: schema.Rule) -> Iterator[schema.Fact]:
                     yield from facts(branch)
 
 
+def remarks(rule: schema.Rule) -> Iterator[schema.Fact]:
+    """The facts that were read within what is unsupported: evidence, but no part of the rule."""
+    match rule:
+        case schema.Unsupported():
+            yield from rule.facts
+        case schema.AllOf() | schema.AnyOf() | schema.AtLeast():
+            for part in rule.rules:
+                yield from remarks(part)
+        case schema.Not():
+            yield from remarks(rule.rule)
+        case schema.If():
+            for branch in (rule.condition, rule.then, rule.otherwise):
+                if branch is not None:
+                    yield from remarks(branch)
+
+
 def _fact(fact: schema.Fact) -> str:
     parts = [fact.system if fact.about == "staging" and fact.system else fact.name.lower()]
     if fact.values is not None:

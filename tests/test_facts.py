@@ -20,7 +20,7 @@ from spacy.language import Language
 import critnlp
 from critnlp import schema
 from critnlp.sources import trial_of
-from notation import compact, facts, leaves, range_text, same, tree, windows_text
+from notation import compact, facts, leaves, range_text, remarks, same, tree, windows_text
 
 CASES = Path(__file__).parent / "cases" / "facts.csv"
 KINDS = {"I": "Inclusion Criteria", "E": "Exclusion Criteria"}
@@ -60,7 +60,8 @@ def agrees(expected: str, rule: schema.Rule) -> bool:
         return same(expected, compact(rule))
     wanted = [part.strip() for part in expected.removeprefix("facts:").split("|") if part.strip()]
     found = list(facts(rule))
-    numbers = [f for f in found if f.range is not None or f.about in ("staging", "scale") or (f.windows and not wanted)]
+    beside = [*found, *remarks(rule)]
+    numbers = [f for f in beside if f.range is not None or f.about in ("staging", "scale") or (f.windows and not wanted)]
     # Every fact that is listed is there, and no number, stage or score that is not.
     return all(any(fits(one, fact) for fact in found) for one in wanted) and all(
         any(fits(one, fact) for one in wanted) for fact in numbers
@@ -118,7 +119,7 @@ def lawful(parsed: schema.ParsedTrial) -> None:
     """Every fact stands on characters of its criterion and on entities that exist."""
     for criterion in parsed.criteria:
         entities = {entity.id for entity in criterion.entities}
-        for fact in facts(criterion.rule):
+        for fact in (*facts(criterion.rule), *remarks(criterion.rule)):
             assert fact.start is not None
             assert fact.end is not None
             assert criterion.start <= fact.start < fact.end <= criterion.end
