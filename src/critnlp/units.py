@@ -54,6 +54,7 @@ class _Spelling(NamedTuple):
     rest: tuple[str, ...]
     loose: bool
     quotient: bool
+    singular: bool  # of a counted noun: "line"
 
 
 class _Table(NamedTuple):
@@ -68,11 +69,11 @@ _TOKEN = re.compile(rf"[^\W\d_{_SUPERSCRIPTS}]+|[^\w\s]")
 _JOINTS = frozenset(" \t\n\r\u00a0\u2009\u202f.-\u2010\u2011")
 
 
-def _plurals(spelling: str) -> Iterator[str]:
-    """The spelling with and without each of its optional plurals."""
+def _plurals(spelling: str) -> Iterator[tuple[str, bool]]:
+    """The spelling with and without each of its optional plurals, and whether the last of them is left out."""
     parts = spelling.split("~")
     for ends in product(("", "s"), repeat=len(parts) - 1):
-        yield "".join(part + end for part, end in zip(parts, (*ends, ""), strict=True))
+        yield "".join(part + end for part, end in zip(parts, (*ends, ""), strict=True)), ends[-1:] == ("",)
 
 
 def _keys(spelling: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -98,15 +99,16 @@ def _table() -> _Table:
     prefixes: dict[str, lexicon.Row] = {}
 
     def add(entry: _Entry, spelling: str, case: str) -> None:
-        for form in _plurals(spelling):
+        for form, singular in _plurals(spelling):
+            one = singular and entry.role in ("count", "cell")
             for first, rest in _keys(form):
                 low = tuple(piece.lower() for piece in rest)
                 if case == "any":
-                    folded.setdefault(first.lower(), []).append(_Spelling(entry, low, True, False))
+                    folded.setdefault(first.lower(), []).append(_Spelling(entry, low, True, False, one))
                 else:
-                    exact.setdefault(first, []).append(_Spelling(entry, rest, False, case == "quotient"))
+                    exact.setdefault(first, []).append(_Spelling(entry, rest, False, case == "quotient", one))
                     if case == "slash":
-                        folded.setdefault(first.lower(), []).append(_Spelling(entry, low, True, True))
+                        folded.setdefault(first.lower(), []).append(_Spelling(entry, low, True, True, one))
 
     def make(row: lexicon.Row) -> None:
         if row["role"] == "define":
@@ -128,8 +130,10 @@ def _table() -> _Table:
                     for symbol in symbols:
                         add(entry, before + symbol, row["case"])
                 for before in prefix["words"].split("|"):
-                    for word in (*words, *(symbols if letter else ())):
+                    for word in words:
                         add(entry, before + word, "any")
+                    for symbol in symbols if letter else ():  # "microL", "nanomol"; "microM" is no "microm"
+                        add(entry, before + symbol, "exact")
 
     lexicon.load("units", make)
     return _Table(exact, folded, pints, tuple(definitions))
@@ -140,7 +144,7 @@ def _spellings(word: str) -> tuple[_Spelling, ...]:
     """All spellings that begin with a word, the longest first, its own case before others."""
     table = _table()
     found = (*table.exact.get(word, ()), *table.folded.get(word.lower(), ()))
-    return tuple(sorted(found, key=lambda spelling: -len("".join(spelling.rest))))
+    return tuple(sorted(dict.fromkeys(found), key=lambda spelling: -len("".join(spelling.rest))))
 
 
 # --- parts of a unit --------------------------------------------------------------------------------------------------
@@ -153,14 +157,17 @@ class _Part(NamedTuple):
     ucum: str
     kind: str
     end: int
-    quotient: bool
-    exact: bool
+    spelling: _Spelling
     power: int = 1
 
 
-_POWER = re.compile(r"(?:(?P<sign>\s?\\?[\^ˆ]\s?|\*{1,2})[({]?(?P<raised>[235])[)}]?|(?P<plain>[235²³⁵]))(?!\d|[.,]\d)")
+_POWER = re.compile(
+    r"(?:(?:\s?\\?[\^ˆ]\s?|\*{1,2})(?P<raised>[235²³⁵])|(?:\s?\\?[\^ˆ]\s?|\*{2})?(?:\((?P<round>[235])\)|\{(?P<curly>[235])\})"
+    r"|(?P<plain>[235²³⁵]))(?!\d|[.,]\d)"
+)
 _LOST_SIGN = re.compile(r"\s(?P<plain>[23])(?![\w.,]*\d|\s*(?:[x×*/-]|(?:h|d|w|m|y)\w*\b|times\b|min))")
 _INVERSE = re.compile(r"\s?\\?(?:\^\s?)?[({]?[-−–⁻]\s?(?P<digit>[1235¹²³⁵])[)}]?(?!\d|[.,]\d)")
+_RAISES = frozenset("-−–⁻^\\({ \u00a0")
 _DIGIT = {"¹": 1, "²": 2, "³": 3, "⁵": 5}
 _KIND = {2: "area", 3: "volume", 5: "fifth"}
 
@@ -198,20 +205,22 @@ def _parts(text: str, at: int, below: bool = False) -> Iterator[_Part]:
         entry = spelling.entry
         power = _POWER.match(text, end) or (_LOST_SIGN.match(text, end) if below else None) if entry.kind == "length" else None
         if power:
-            digit = power["plain"] or power["raised"]
+            digit = power[power.lastgroup or 0]
             number = _DIGIT.get(digit) or int(digit)
-            yield _Part(entry, f"{entry.ucum}{number}", _KIND[number], power.end(), spelling.quotient, not spelling.loose)
+            yield _Part(entry, f"{entry.ucum}{number}", _KIND[number], power.end(), spelling)
             continue
         behind = text[end : end + 1]
         if behind.isdecimal() and text[end - 1].isalpha():
             continue
         if end - at == 1 and behind in ("-", "‑", "'", "’", "+") and text[end + 1 : end + 2].isalpha():
             continue  # "L-arginine", "D-dimer", "T-cell"
-        yield _Part(entry, entry.ucum, entry.kind, end, spelling.quotient, not spelling.loose)
+        yield _Part(entry, entry.ucum, entry.kind, end, spelling)
 
 
 def _inverse(text: str, part: _Part) -> _Part | None:
     """The part with a negative exponent behind it ("L-1", "m⁻²"), as it stands below a divider."""
+    if text[part.end : part.end + 1] not in _RAISES:
+        return None
     power = _INVERSE.match(text, part.end)
     if power is None or part.kind == "area":
         return None
@@ -269,10 +278,17 @@ _OVER = re.compile(
     rf"\.?\s*\\?(?P<slash>[{_SLASH}])\s*(?:per\s+)?|(?P<dotted>\.)?\s+(?P<per>per|an?|each|every|[Pp][Ee][Rr])\s+(?:each\s+|one\s+)?"
     r"|-(?P<hyphen>per)-"
 )
+_DIVIDES = re.compile(
+    rf"\.?\s*\\?[{_SLASH}]|\.?\s+(?:per|an?|each|every|once|one time)\b|-per-|\s*[x×*·]\s*1[.,·⋅]73"
+    r"|\s+(?:daily|qd|q\.d|(?:week|month|year|annual)ly)\b",
+    re.IGNORECASE,
+)
+_MULTIPLIES = re.compile(r"\s?[·⋅∙•*×.]\s?[A-Za-zµμ]|[\s.][A-Za-zµμ]{1,4}\s?[-−–⁻\^(]")
+_PRODUCTS = frozenset({"met", "force", "resistance", "pressure"})
 _ONCE = re.compile(r"\s+(?:once|one time)(?=\s+(?:per|an?|each|every|daily|weekly|monthly|yearly|annually)\b)", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)\s*-?\s*(?!\d)")
 _BODY = re.compile(
-    r"1\s?[.,·⋅∙]\s?73(?!\d)(?:\s*-?\s*(?P<unit>sq\.?\s?m(?:t|trs?|et(?:er|re)s?)?\b|square\s+m(?:et(?:er|re)s?)?\b|met(?:er|re)s?\s+squared?\b|㎡"
+    r"1\s?[.,·⋅∙]\s?73(?!\d)(?:(?:\s*(?P<slash>/)\s*|\s*-?\s*)(?P<unit>sq\.?\s?m(?:t|trs?|et(?:er|re)s?)?\b|square\s+m(?:et(?:er|re)s?)?\b|met(?:er|re)s?\s+squared?\b|㎡"
     r"|m\s?sq(?:uared?)?\b|m\s?(?:\\?[\^ˆ]|\*{1,2})?\s?(?:\([23]\)|\{[23]\}|[2²]|(?P<cubed>[3³]))(?!\d)|m(?P<bare>)(?![^\W_])))?"
     r"(?:\s*(?:of\s+)?(?:BSA|body[\s-]+surface(?:[\s-]+area)?)\b)?",
     re.IGNORECASE,
@@ -295,7 +311,7 @@ def _body_surface(text: str, at: int) -> _Divisor | None:
     if body is None:
         return None
     written = text[at : body.end()].rstrip()
-    lost = body["unit"] is None or body["bare"] is not None or body["cubed"] is not None
+    lost = body["unit"] is None or body["bare"] is not None or body["cubed"] is not None or body["slash"] is not None
     return _Divisor("{1.73_m2}", "body", at + len(written), (f'"{written}" read as 1.73 m2',) if lost else ())
 
 
@@ -314,7 +330,7 @@ def _divisor(text: str, at: int, above: str, below: tuple[str, ...], bare: bool,
         repairs: tuple[str, ...] = ()
         if best and part.end <= best.end:
             continue
-        if bare and (part.quotient and part.end - start == 1):
+        if bare and (part.spelling.quotient and part.end - start == 1):
             continue  # "/D" alone is no day
         if part.entry.role == "mend" or part.entry.role in ("power", "event", "cell"):
             continue
@@ -407,9 +423,13 @@ class _Quotient:
             kind = sign.lastgroup or ""
             mark = {"dot": "*", "sign": ".", "hyphen": "-", "x": "x", "blank": " "}[kind]
             for part in _parts(self.text, sign.end()):
-                if part.quotient or part.entry.role != "unit":
+                if part.spelling.quotient or part.entry.role != "unit":
                     continue
-                if (inverse := _inverse(self.text, part)) and mark in "*. " and part.exact:
+                if (
+                    (inverse := _inverse(self.text, part))
+                    and mark in "*. "
+                    and (inverse.entry.kind != "time" or not part.spelling.loose or mark != " ")
+                ):
                     if (
                         inverse.kind in (_AMOUNT | {"fifth"} if self.below or self.times else _BELOW.get(self.kind, _NOTHING))
                         and inverse.kind not in self.kinds
@@ -444,6 +464,8 @@ class _Quotient:
                     self.take(each)
                 continue
             divisor = _divisor(self.text, over.end(), self.kind, self.kinds, False, bool(over["slash"]))
+            if divisor and over["per"] and over["per"].lower() != "per" and self.text[over.end()].isdecimal():
+                return True  # "10 mg every 2 weeks" is a dose and its schedule
             if divisor is None or not self.fits(divisor, over["per"]):
                 unknown = _TOKEN.match(self.text, over.end())
                 symbol = unknown and unknown.group().isalpha() and not _SYMBOL_BELOW.fullmatch(unknown.group())
@@ -481,7 +503,7 @@ class _Quotient:
         if first is None:
             return "".join(f"/{d.ucum}" for d in self.below) or None
         above = ".".join(self.above)
-        if (first.quotient and not self.below) or (first.entry.role == "event" and self.kinds[:1] != ("time",)):
+        if (first.spelling.quotient and not self.below) or (first.entry.role == "event" and self.kinds[:1] != ("time",)):
             return None
         if first.entry.role == "cell" and self.below:
             above = ""
@@ -507,7 +529,7 @@ _CONTEXT: dict[str, tuple[re.Pattern[str], re.Pattern[str], str]] = {
         "[diop]",
     ),
 }
-_ONE_SECOND = re.compile(r"(?:\b(?:1|one|per|each)|-)\s?$|^$", re.IGNORECASE)
+_ONE = re.compile(r"(?:(?<![\d.,-])(?:1|one|single|each|an?|0?[.,]\d+|[½¼¾])[\s-]{0,2}|\d-)$|^$", re.IGNORECASE)
 _PER = re.compile(rf"\\?[{_SLASH}]\s*(?:per\s+)?|per\s+", re.IGNORECASE)
 _MOLAR_PER_LITRE = re.compile(rf"\s?[{_SLASH}]\s?(?:L|l|liters?|litres?)(?![^\W_])")
 _BLANKS = re.compile(r"\s*")
@@ -566,12 +588,16 @@ def _first(text: str, at: int, first: _Part) -> Unit | None:
             read.above = ["m[IU]"]
             read.repairs.append(f'"{text[at : first.end]}" read as m[IU]')
             return read.unit()
-    if first.ucum == "s" and text[at : first.end].lower() == "second" and not _ONE_SECOND.search(text[max(0, at - 6) : at]):
+    if first.ucum == "s" and text[at : first.end].lower() == "second" and not _ONE.search(text[max(0, at - 8) : at]):
         return None  # an ordinal: "Day 1, second dose"
-    read.multiply()
-    if not read.divide():
-        return None
-    read.often()
+    if first.kind in _PRODUCTS or first.kind in ("mass", "substance") or _MULTIPLIES.match(text, first.end):
+        read.multiply()
+    if _DIVIDES.match(text, read.end):
+        if not read.divide():
+            return None
+        read.often()
+    if first.spelling.singular and not read.below and not _ONE.search(text[max(0, at - 8) : at]):
+        return None  # "EGFR exon 20 mutation", "Day 1 dose"
     return read.unit()
 
 
@@ -583,11 +609,13 @@ def _bare(text: str, at: int, start: int, slash: bool) -> Unit | None:
     read = _Quotient(text, at, None)
     read.take(divisor)
     read.divide()
+    if len(read.below) > 1 and divisor.ucum not in ("kg", "m2"):
+        return None  # "/mg/dL": one slash too many
     return read.unit()
 
 
-def unit_at(text: str, at: int) -> Unit | None:
-    """The unit as written that begins exactly at `at`, the longest; None where none begins."""
+def _read(text: str, at: int) -> Unit | None:
+    """The longest unit that begins at an offset."""
     token = _TOKEN.match(text, at)
     if token is None:
         return None
@@ -607,6 +635,52 @@ def unit_at(text: str, at: int) -> Unit | None:
         if before.search(text[max(0, at - 10) : at]) and behind.match(text, token.end()):
             return Unit(ucum, at, token.end())
     return best
+
+
+_LETTERS = rf"[^\W\d_{_SUPERSCRIPTS}]+"
+_RUN = re.compile(rf"(?:{_LETTERS}|%)?(?:/{_LETTERS}(?:\^?[23](?!\d)|[²³])?)*(?:/1\.73 ?m(?:\^?2|²)(?!\d))?")
+_BEHIND = re.compile(r"\.?\s+(?P<word>[^\W\d_]+)(?P<raised>\s?[-−–⁻^/]|\()?|\s*(?:[,;:)\]]|$)|\s+[(\[<>=≥≤]|\.(?:$|\s+\()")
+
+
+_DIVIDING = {"per", "a", "an", "each", "every", "once", "one", "x", "bsa", "body"}
+_DIVIDING |= {"daily", "weekly", "monthly", "yearly", "annually", "qd", "q"}
+
+
+class _Run(NamedTuple):
+    """What a run of letters and slashes says by itself, and the words behind it that would say more."""
+
+    unit: Unit | None
+    sensitive: bool  # what stands before it matters, too
+    going_on: frozenset[str]
+
+
+@lru_cache(maxsize=16384)
+def _run(run: str) -> _Run:
+    """The reading of a run that stands alone."""
+    words = _TOKEN.findall(run)
+    spellings = _spellings(words[0])
+    lowered = {word.lower() for word in words}
+    sensitive = (
+        words[0] in _CONTEXT
+        or not lowered.isdisjoint({"per", "second"})
+        or any(spelling.singular or spelling.entry.role == "power" for spelling in spellings)
+    )
+    rests = (spelling.rest[0].lower() for spelling in _spellings(words[-1]) if spelling.rest)
+    going_on = {word.group() for rest in rests if (word := _TOKEN.match(rest))}
+    return _Run(None if sensitive else _read(run, 0), sensitive, frozenset(_DIVIDING | going_on))
+
+
+def unit_at(text: str, at: int) -> Unit | None:
+    """The unit as written that begins exactly at `at`, the longest; None where none begins."""
+    letters = _RUN.match(text, at)
+    if letters and letters.end() > at:  # most units are one run of letters and slashes with nothing behind it that goes on
+        behind = _BEHIND.match(text, letters.end())
+        if behind and not behind["raised"]:
+            run = _run(letters.group())
+            if not run.sensitive and not (behind["word"] and behind["word"].lower() in run.going_on):
+                unit = run.unit
+                return Unit(unit.ucum, at, at + unit.end, unit.repairs) if unit else None
+    return _read(text, at)
 
 
 _POWER_OF_TEN = re.compile(
