@@ -33,10 +33,11 @@ _DIGITS = re.compile(
     rf"(?P<commas>\d{{1,3}}(?:,\d{{3}})+(?![\d,]))(?P<rest>[.·]\d+)?"
     rf"|(?P<apostrophes>\d{{1,3}}(?:['’]\d{{3}})+(?!\d))"
     rf"|(?P<dots>[1-9]\d{{0,2}}(?:\.\d{{3}})+)(?![\d.]*\d)(?:,(?P<after>\d+)(?![\d,]))?"
-    rf"|(?P<blanks>[1-9]\d{{0,2}}(?:[{_BLANKS}]\d{{3}})+(?![\d,.]*\d))"
+    # "100 109/L" is a power whose sign was lost, and no thousand
+    rf"|(?P<blanks>[1-9]\d{{0,2}}(?:[{_BLANKS}]\d{{3}})+(?<![{_BLANKS}]109)(?![\d,.]*\d))"
     r"|(?P<comma>\d+,\d{1,2}(?![\d,]))"
     r"|(?P<middle>\d+·\d+)"
-    r"|(?P<plain>\d+(?:\.\d+)?|\.\d+)"
+    r"|(?P<plain>(?>\d+(?:\.\d+)?|\.\d+))(?!\.{1,2}\d)(?:\s(?P<half>1/2|½)|(?P<half2>½))?"
 )
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _WORD = re.compile(
@@ -44,6 +45,8 @@ _WORD = re.compile(
     r"(?P<hundred>\s(?:hundred)(?:\s(?:and\s)?(?P<more>\w+(?:-\w+)?))?)?\b",
     re.IGNORECASE,
 )
+_THOUSAND = re.compile(r"\sthousand\b", re.IGNORECASE)
+_HALF = re.compile(r"\sand\s(?:a|one)[-\s]half\b", re.IGNORECASE)
 _BRACKET = re.compile(r"\s?[(\[]\s?(?P<inside>[\w.,-]{1,14})\s?[)\]]")
 
 
@@ -92,8 +95,9 @@ def _in_digits(text: str, at: int) -> Number | None:
     if found["comma"] or found["middle"]:
         value = re.sub("[,·]", ".", written)
         return Number(value, at, end, (f"{written} read as {value}",) if found["comma"] else ())
-    value = f"0{written}" if written.startswith(".") else written
-    return Number(value, at, end)
+    whole = found["plain"]
+    value = f"0{whole}" if whole.startswith(".") else whole
+    return Number(f"{value}.5" if end > found.end("plain") else value, at, end)
 
 
 def _in_words(text: str, at: int) -> Number | None:
@@ -109,6 +113,10 @@ def _in_words(text: str, at: int) -> Number | None:
         if more and not more["hundred"]:
             value += WORDS[(more["tens"] or more["unit"]).lower()] + (WORDS[more["ones"].lower()] if more["ones"] else 0)
             end = found.end("more")
+    if thousand := _THOUSAND.match(text, end):
+        value, end = value * 1000, thousand.end()
+    if half := _HALF.match(text, end):
+        return Number(f"{value}.5", at, half.end(), in_words=True)
     return Number(str(value), at, end, in_words=True)
 
 

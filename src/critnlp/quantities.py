@@ -107,15 +107,15 @@ _POWER = re.compile(
     rf"\s?(?:{_TIMES_SIGN}|times)\s?10\s?(?P<mark>\^|\*\*|\*|[eE]\+?|exp|↑|to the(?: power(?: of)?)?)?\s?(?P<open>[(\[{{<]\s?(?:sup>)?)?"
     rf"{_EXPONENT}(?:th|rd)?(?: power)?(?(open)\s?(?:[)\]}}]|</sup>|>))(?![\d.,]*\d)"
     rf"|\s?{_TIMES_SIGN}\s?(?P<thousands>1[,. ]?000(?:[,. ]?000)?)(?![\d.,]*\d)"
-    r"|[eE]\+?0?(?P<scientific>[3-9]|1[0-2])(?=\s?/|\s|$)"
-    r"|\s10\s?(?:\^|\*\*)?\s?(?P<lost>[369]|12|⁹|³|⁶)(?=\s?/\s?[µμumcdl])",
+    r"|[eE]\+?0?(?P<scientific>[3-9]|1[0-2])(?=\s?/|\s|$)|\s[eE]\+?0?(?P<apart>[369]|12)(?=\s?/)"
+    r"|\s10\s?(?:\^|\*\*|[eE])?\s?(?P<lost>[369]|12|⁹|³|⁶)(?=\s?/\s?[µμumcdl])",
     re.IGNORECASE,
 )
 _BARE_POWER = re.compile(
     r"10\s?(?P<mark>\^|\*\*|\*|E)?\s?(?P<open>\(\s?)?(?P<exp>[3-9]|1[0-2]|[⁰¹²³⁴-⁹]{1,2})(?(open)\s?\))(?![\d.,]*\d)"
 )
 _TIMES = re.compile(
-    rf"\s?(?:{_TIMES_SIGN}|-?\s?times|-?\s?fold|-?\s?multiples?)(?![a-z])\s?(?:(?:of|the|or|above|over|higher than|greater than|more than|that|than|as|high)\s)*",
+    rf"\s?(?:{_TIMES_SIGN}(?![a-z](?!ln|nl|pper|nstit))|(?:-?\s?times|-?\s?fold|-?\s?multiples?)\b)\s?(?:(?:of|the|or|above|over|higher than|greater than|more than|that|than|as|high)\s)*",
     re.IGNORECASE,
 )
 _OF = re.compile(r"\s?(?:(?:of|the|from|in|for|than|his|her|its|their)\s)*")
@@ -130,8 +130,13 @@ _AGE = re.compile(
     r"[\s-]{0,2}(?:of|in|'|’)?\s?(?:age|old)\b(?! (?:related|adjusted))|[\s-]?(?:of|in) (?:their |his or her )?life\b|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
 )
 _YEARS_OLD = re.compile(r"\s?-?(?:y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
+_DEGREES = re.compile(r"\s?(?P<scale>[FC])\b")
+_HEAT = re.compile(r"temp|fever|febrile|pyrexia|hypertherm|hypotherm", re.IGNORECASE)
 _UNIT_GAP = re.compile(r"\s?[-‐–]?(?=\s?[^\W\d_])\s?|\s?")
-_PERCENTILE = re.compile(r"\d{1,2}(?:\.\d+)?(?:st|nd|rd|th)?[\s-]?(?:percentiles?|centiles?|%-?iles?|%\s?tile)\b", re.IGNORECASE)
+_PERCENTILE = re.compile(
+    r"\d{1,2}(?:\.\d+)?(?:st|nd|rd|th)?[\s-]?(?:percentiles?|centiles?|%-?iles?|%\s?tile)\b(?:\s(?:for|by)\s(?:(?:their|age|sex|gender|height|weight|and|or)[\s,/-]*)+(?<=\w))?|\d{1,2}(?:st|nd|rd|th)(?=\s?(?:and|to|-|–|but)\s?[<≤>≥]?=?\s?\d{1,2}(?:st|nd|rd|th)\s?(?:percentile|centile))",
+    re.IGNORECASE,
+)
 
 
 @cache
@@ -190,6 +195,8 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
         quantity = replace(quantity, unit=units.with_power(exponent, None))
     elif years := _YEARS_OLD.match(text, number.end):
         quantity = replace(quantity, unit="a", end=years.end(), age=True)
+    elif (degrees := _DEGREES.match(text, number.end)) and _HEAT.search(text, 0, at):
+        quantity = replace(quantity, unit={"F": "[degF]", "C": "Cel"}[degrees["scale"]], end=degrees.end())
     quantity = _with_convention(quantity, number)
     if quantity.unit in TIME_UNITS and (age := _AGE.match(text, quantity.end)):
         return replace(quantity, end=max(age.end(), quantity.end), age=True)
@@ -210,6 +217,8 @@ def _with_convention(quantity: _Quantity, number: Number) -> _Quantity:
     if number.other and quantity.unit in _PER_MICROLITRE:
         value = number.other
         return replace(quantity, value=value, other=None, repairs=(*quantity.repairs, f"{number.value} read as {value}"))
+    if quantity.unit in _PER_MICROLITRE and any("," in repair for repair in number.repairs):
+        return replace(quantity, problem="a comma that parts neither thousands nor decimals")
     return quantity
 
 
@@ -234,8 +243,8 @@ def _exponent(text: str, found: re.Match[str]) -> tuple[int, tuple[str, ...]]:
     """The exponent of a power as written, with the repair where its sign was lost."""
     if found["thousands"]:
         return (6 if found["thousands"].count("000") > 1 else 3), ()
-    if found["scientific"]:
-        return int(found["scientific"]), ()
+    if found["scientific"] or found["apart"]:
+        return int(found["scientific"] or found["apart"]), ()
     written = found["exp"] or found["lost"]
     exponent = int(written.translate(_SUPERSCRIPT))
     if found["lost"]:
@@ -275,7 +284,7 @@ def _with_reference(text: str, quantity: _Quantity) -> _Quantity:
 
 
 _MAY_REFER = re.compile(
-    r"[uln]{2}|u\.l|limit|normal|baseline|predicted|expected|theoretical|cent|\bsd|s\.d|standard|range", re.IGNORECASE
+    r"[uln]{2}|u\.l|(?-i:\bN\b)|limit|normal|baseline|predicted|expected|theoretical|cent|\bsd|s\.d|standard|range", re.IGNORECASE
 )
 
 
@@ -347,7 +356,7 @@ def find(text: str) -> tuple[Threshold, ...]:
 
 _GATE = re.compile(
     r"\d|[<>≤≥⩽⩾≦≧＜＞]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile|"
-    r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|eighteen|twenty|thirty|fifty|sixty|hundred|twice)\b",
+    r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|twice)\b",
     re.IGNORECASE,
 )
 
@@ -436,6 +445,9 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
     if previous and previous.kind == "n":
         if lower in _POSTFIXED and (found := _postfix(text, at)):
             return found
+    if previous and previous.kind == "c" and _WHOSE_WORD.match(lower) and (reference := _reference_at(text, at)):
+        if reference[0] not in ("percentile", "z_score"):
+            return _reference_token(text, at, reference, previous)
     if lower in _COMPARING:
         regex, ops = _comparators("before")
         if found := regex.match(text, at):
@@ -453,6 +465,8 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
         if quantity.relative_to:
             return _Token("n", at, quantity.end, quantity=quantity)
         return _Token("w", at, word.end(), lower)
+    if word[0] in _ROMAN and _ASA.search(text, max(0, at - 90), at):
+        return _Token("n", at, word.end(), quantity=_Quantity(_ROMAN[word[0]], at, word.end()))
     if first in WORDS and (quantity := _quantity_at(text, at, at)):
         return _Token("n", at, quantity.end, quantity=quantity)
     if _REFERRING.match(lower) and (reference := _reference_at(text, at)):
@@ -462,6 +476,11 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
     return _Token("w", at, word.end(), lower)
 
 
+_ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
+_ASA = re.compile(r"(?:\bASA\b|An(?:a)?esthesiolog)[^.;]*$")
+_WHOSE_WORD = re.compile(
+    r"(?:the|its|their|an?|institution\w*|local|laboratory|lab|site|age|sex|gender|respective|reference|central|applicable|adult)\b"
+)
 _ULN_FIRST = re.compile(rf"\s?(?:{_TIMES_SIGN}|times)\s?(?=[\d.])", re.IGNORECASE)
 
 
@@ -624,7 +643,8 @@ class _Grammar:
         after, inclusive = self._past_inclusive(at + 1)
         if self._is(after, "p"):
             threshold = replace(_bound(cast(Op, self._tokens[after].word), quantity, start, False), end=self._tokens[after].end)
-            return self._extended(threshold, after + 1)
+            threshold, after = self._unit_behind(threshold, after + 1)
+            return self._extended(threshold, after)
         if pair := self._pair(at, start, None):
             return pair
         if found := self._range_from(at, start, "ge", ("-", "to", "through", "until"), False):
@@ -638,6 +658,18 @@ class _Grammar:
             return found
         threshold = _bound("ge", quantity, start, False)
         return (replace(threshold, form="bare", high=None, low=threshold.low, end=quantity.end),), at + 1
+
+    def _unit_behind(self, threshold: Threshold, after: int) -> tuple[Threshold, int]:
+        """ "18+ years old", "two or more years": the unit behind the comparator."""
+        gap = cast(re.Match[str], _UNIT_GAP.match(self._text, threshold.end))
+        unit = units.unit_at(self._text, gap.end()) if threshold.unit is None and threshold.relative_to is None else None
+        if unit is None or unit.ucum not in TIME_UNITS or unit.end - unit.start < 2:
+            return threshold, after
+        age = _AGE.match(self._text, unit.end)
+        end = max(age.end(), unit.end) if age else unit.end
+        while after < len(self._tokens) and self._tokens[after].start < end:
+            after += 1
+        return replace(threshold, unit=unit.ucum, end=end, age=threshold.age or age is not None), after
 
     def _range_from(
         self, at: int, start: int, low_op: Op, joiners: tuple[str, ...], age: bool
@@ -672,10 +704,10 @@ class _Grammar:
         if low.unit and high.unit and low.unit != high.unit and low.unit in TIME_UNITS and high.unit in TIME_UNITS:
             age = bottom.age or top.age
             return (replace(bottom, end=high.start, age=age), replace(top, end=end, age=age)), after
-        merged = _merged(bottom, top)
-        if merged is None:
+        whole = merged(bottom, top)
+        if whole is None:
             return None
-        return (replace(merged, form="range", end=end),), after
+        return (replace(whole, form="range", end=end),), after
 
     def _list(self, at: int, start: int) -> tuple[tuple[Threshold, ...], int] | None:
         """ "0, 1 or 2": whole numbers without units, the last one excepted."""
@@ -735,8 +767,8 @@ class _Grammar:
             op = cast(Op, self._tokens[step + 1].word)
             second = replace(_bound(op, self._quantity(step), self._tokens[step].start, False), end=self._tokens[step + 1].end)
             end = step + 2
-        if second and not _far(self._text, threshold.end, second.start) and (merged := _merged(threshold, second)):
-            threshold, after = replace(merged, form="range"), end
+        if second and not _far(self._text, threshold.end, second.start) and (whole := merged(threshold, second)):
+            threshold, after = replace(whole, form="range"), end
         behind, inclusive = self._past_inclusive(after)
         if inclusive is not None:
             threshold = replace(
@@ -772,7 +804,7 @@ def _bound(op: Op, quantity: _Quantity, start: int, age: bool) -> Threshold:
     )
 
 
-def _merged(first: Threshold, second: Threshold) -> Threshold | None:
+def merged(first: Threshold, second: Threshold) -> Threshold | None:
     """The range of two bounds that face each other; None where they do not, or speak of different things."""
     if bool(first.low) == bool(second.low) or bool(first.high) == bool(second.high):
         return None

@@ -17,6 +17,7 @@ from critnlp.tagging import AGE_BEFORE, WORDS_IN, Mention, Span, glues, words
 from critnlp.windows import Time
 
 SUBJECTS = frozenset({"LAB", "SCALE", "BIOMARKER", "CONDITION", "DRUG", "PROCEDURE", "DEVICE", "OBSERVATION", "REPRODUCTIVE"})
+DATED = frozenset({"CONDITION", "DRUG", "PROCEDURE", "DEVICE", "REPRODUCTIVE", "OBSERVATION"})
 MEASURED = frozenset({"LAB", "SCALE", "BIOMARKER"})
 
 
@@ -40,11 +41,14 @@ class Subject:
     mention: Mention | None = None
 
 
+Value = Threshold | Staging | Result | Time
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A value, what it bounds, and how these are joined ("and", "or" or "" for one)."""
 
-    value: Threshold | Staging | Result
+    value: Value
     subjects: tuple[Subject, ...]
     joined: str = ""
     times: tuple[Time, ...] = ()
@@ -52,6 +56,7 @@ class Link:
     inherited: bool = False  # the subjects are those of the value before
     behind: bool = False  # the subject stands behind the value: a count, where no unit says otherwise
     mention: Mention | None = None
+    outside: bool = False  # "outside the range of": the value is what the thing must not be
 
     @property
     def start(self) -> int:
@@ -67,7 +72,7 @@ class Link:
 # --- how names are joined ---------------------------------------------------------------------------------------------
 
 _COORDINATION = re.compile(
-    r"\s*(?:\((?:[^()]*)\)|\[[^\[\]]*\])?\s*(?P<sign>,\s?(?:and/or|and|or|&)\b|,|;|/|\+|\band/or\b|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*"
+    r"\s*(?:\((?:[^()]*)\)|\[[^\[\]]*\])?\s*(?P<sign>,\s?(?:and/or\b|and\b|or\b|&)|,|;|/|\+|\band/or\b|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*(?:&\s)?"
     r"(?:(?:the|an?|either|both|serum|plasma|total|elevated|increased|abnormal|level|levels|of|also|fasting|your|their)\s+)*"
 )
 
@@ -125,8 +130,17 @@ def _text(text: str, mention: Mention) -> str:
     return " ".join(text[start:end] for start, end in mention.fragments)
 
 
-def _subject(text: str, mention: Mention) -> Subject:
-    return Subject(mention.label, mention.start, mention.end, _text(text, mention), mention)
+def _subjects(text: str, mention: Mention) -> list[Subject]:
+    """What a mention names: one thing, or two that a stroke joins ("AST/ALT")."""
+    written = _text(text, mention)
+    parts = [part.strip() for part in written.split("/")]
+    if mention.label == "LAB" and len(parts) == 2 and analytes.analyte(written) is None and all(map(analytes.analyte, parts)):
+        middle = mention.start + written.index("/")
+        return [
+            Subject("LAB", mention.start, middle, parts[0], mention),
+            Subject("LAB", middle + 1, mention.end, parts[1], mention),
+        ]
+    return [Subject(mention.label, mention.start, mention.end, written, mention)]
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -143,7 +157,7 @@ _NORMAL = re.compile(
     r"(?:with)?in (?:the )?(?:(?:institutional|laboratory|lab|local|reference|adult) )*(?:normal|reference)(?: (?:institutional|laboratory|lab|reference))*"
     r"(?: (?:limits?|ranges?|values?|levels?))+(?: (?:for|of|at) (?:age|normal|the (?:institution|laboratory|lab)))?"
     r"|within (?:the )?(?:(?:institutional|laboratory|lab|local) )*limits? of normal(?: range)?|\bWNL\b|\bnormal range\b"
-    r"|below (?:the )?(?:lower )?(?:limits?|levels?) of (?:detection|quantification|quantitation)|not detect(?:ed|able)",
+    r"|(?<=\w)\s?\(\+\)|(?<=[A-Za-z])\+(?![\w+])|(?<=\w)\s?\(-\)(?!\w)|below (?:the )?(?:lower )?(?:limits?|levels?) of (?:detection|quantification|quantitation)|not detect(?:ed|able)",
     re.IGNORECASE,
 )
 
@@ -153,6 +167,8 @@ def results(text: str, mentions: Sequence[Mention]) -> Iterator[Result]:
     taken: list[Span] = []
     for found in _NORMAL.finditer(text):
         value = "undetectable" if "detect" in found[0].lower() or "quanti" in found[0].lower() else "normal"
+        if found[0].strip() in ("(+)", "+", "(-)"):
+            value = "negative" if "-" in found[0] else "positive"
         taken.append(found.span())
         yield Result(*found.span(), value)
     for mention in mentions:
@@ -185,11 +201,12 @@ class _Linker:
 
     def links(self) -> list[Link]:
         """All links in text order."""
-        values: list[tuple[Threshold | Staging | Result, Mention | None]] = [*thresholds(self._text, self._mentions)]
+        values: list[tuple[Value, Mention | None]] = [*self._shared(thresholds(self._text, self._mentions))]
         staged = {(m.start, m.end): m for m in self._mentions if m.label == "STAGING"}
         values += [(s, staged[s.start, s.end]) for s in staging.find(self._text) if (s.start, s.end) in staged]
         marked = {(m.start, m.end): m for m in self._mentions if m.label == "RESULT"}
         values += [(r, marked.get((r.start, r.end))) for r in results(self._text, self._mentions)]
+        values += [(t, None) for t in self._times if not t.problem and (t.windows or t.kind == "duration")]
         values.sort(key=lambda pair: pair[0].start)
         floor = 0
         for number, (value, mention) in enumerate(values):
@@ -198,12 +215,28 @@ class _Linker:
                 link = self._of_threshold(value, floor, ceiling)
             elif isinstance(value, Staging):
                 link = self._of_staging(value, floor, ceiling)
+            elif isinstance(value, Time):
+                link = self._of_time(value, floor, ceiling)
+                if link is None:
+                    continue
             else:
                 link = self._of_result(value, floor, ceiling)
             if link:
-                self._links.append(replace(self._timed(link, ceiling), mention=mention))
+                timed = link if isinstance(value, Time) else self._timed(link, ceiling)
+                self._links.append(replace(timed, mention=mention or link.mention))
             floor = max(floor, value.end, link.end if link else 0)
         return self._links
+
+    def _shared(self, values: list[tuple[Threshold, Mention | None]]) -> list[tuple[Threshold, Mention | None]]:
+        """The thresholds, each without a unit given that of the next where only "or" stands between: "< 50 or > 100 bpm"."""
+        shared = list(values)
+        for number in range(len(shared) - 2, -1, -1):
+            (value, mention), (after, _) = shared[number], shared[number + 1]
+            bare = value.unit is None and value.relative_to is None and value.form in ("bound", "range")
+            if bare and _ONLY_JOINS.fullmatch(self._text, value.end, after.start) and after.form in ("bound", "range"):
+                value = replace(value, unit=after.unit, relative_to=after.relative_to, relation=after.relation, age=after.age)
+                shared[number] = (value, mention)
+        return shared
 
     # -- one value --
 
@@ -211,27 +244,77 @@ class _Linker:
         text = self._text
         count = value.unit is None and value.relative_to is None and not value.age and value.form in ("bound", "range")
         if value.reversed:
+            if aged := _AGE_NEXT.match(text, value.end):
+                subject = Subject("AGE", aged.start("age"), aged.end("age"), aged["age"], self._demographic(aged.start("age")))
+                return Link(value, (subject,), covered=((value.start, aged.end("age")),), behind=True)
             return self._behind(value, ceiling) or self._phrase_behind(value, ceiling)
+        if chained := self._chained(value):
+            return chained
         age = self._age(value, floor)
         if age:
             return age
         before = self._before(value, floor)
+        if before and before.subjects[0].kind == "SCALE" and _SCALE_SPAN.match(text, value.end) and value.form == "range":
+            return None
         if before and not (count and before.subjects[0].kind not in MEASURED and self._behind(value, ceiling)):
             return before
         if inherited := self._inherited(value):
             return inherited
         if value.form in ("bare", "list"):
             return None
-        return (
-            self._behind(value, ceiling)
-            or (None if value.unit in TIME_UNITS else self._phrase(value, floor))
-            or self._phrase_behind(value, ceiling)
+        if value.form == "range" and _SCALE_SPAN.match(text, value.end):
+            return None  # "on the 0-10 numeric rating scale"
+        if counted := self._counted(value):
+            return counted
+        if behind := self._behind(value, ceiling):
+            return behind
+        if count:
+            return self._phrase_behind(value, ceiling) or self._phrase(value, floor)
+        return (None if value.unit in TIME_UNITS else self._phrase(value, floor)) or self._phrase_behind(value, ceiling)
+
+    def _counted(self, value: Threshold) -> Link | None:
+        """A count whose noun was read as its unit: "≥ 3 seizures per month"."""
+        if not value.unit or not value.unit.startswith("{") or value.unit.partition("}")[0][1:] in _UNIT_NOUNS:
+            return None
+        found = _NOUN.search(self._text, value.start, value.end)
+        if not found:
+            return None
+        inner = next((m for m in self._names if m.start < found.end() and found.start() < m.end), None)
+        subject = Subject("PHRASE", *found.span(), found[0], inner)
+        return Link(value, (subject,), covered=((value.start, value.end),), behind=True)
+
+    def _chained(self, value: Threshold) -> Link | None:
+        """The second bound of "18 ≤ age ≤ 75", made one range with the first, which this replaces."""
+        last = self._links[-1] if self._links else None
+        if (
+            last is None
+            or not isinstance(last.value, Threshold)
+            or not last.value.reversed
+            or not glues(self._text[last.end : value.start])
+        ):
+            return None
+        merged = quantities.merged(last.value, value)
+        if merged is None:
+            return None
+        self._links.pop()
+        return replace(
+            last, value=replace(merged, form="range", start=last.value.start), covered=((last.start, value.end),), behind=False
         )
 
-    def _linked(self, value: Threshold | Staging | Result, group: Sequence[Mention], joined: str, *, behind: bool = False) -> Link:
+    def _linked(self, value: Value, group: Sequence[Mention], joined: str, *, behind: bool = False) -> Link:
         start = min(value.start, group[0].start)
         end = max(value.end, group[-1].end)
-        subjects = tuple(_subject(self._text, mention) for mention in group)
+        subjects = tuple(subject for mention in group for subject in _subjects(self._text, mention))
+        if len(subjects) > len(group):
+            joined = joined if joined in ("or", "and") else "/"
+        # "Performance status (ECOG)", "liver enzymes (AST, ALT)": the name before the brackets goes with what is in them
+        for mention in self._names:
+            if (
+                mention.label == group[0].label
+                and mention.end <= start <= mention.end + 3
+                and self._text[mention.end : start].strip() in ("(", "[")
+            ):
+                start = mention.start
         return Link(value, subjects, joined, covered=((start, end),), behind=behind)
 
     def _before(self, value: Threshold | Result, floor: int) -> Link | None:
@@ -240,6 +323,10 @@ class _Linker:
         for mention in reversed(near):
             role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
             gap = self._masked(mention.end, value.start)
+            away = _OUTSIDE.search(gap)
+            outside = away is not None
+            if away:
+                gap = gap[: away.start()] + " " + gap[away.end() :]
             if not glues(gap, role):
                 if self._bracketed(mention, value):
                     continue
@@ -252,8 +339,24 @@ class _Linker:
                 return None
             group, joined = _coordinated(self._text, near, mention, floor)
             group = _without_aliases(self._text, group)
-            return self._linked(value, group, joined if len(group) > 1 else "")
+            linked = self._linked(value, group, joined if len(group) > 1 else "")
+            return self._with_extreme(replace(linked, outside=outside))
         return None
+
+    def _with_extreme(self, linked: Link) -> Link:
+        """ "Minimum hemoglobin of 8 g/dL": the comparator stands before the name. "BP ≥ 160 systolic": the name is behind."""
+        value = linked.value
+        found = _EXTREME.search(self._text, max(0, linked.start - 24), linked.start)
+        if found and isinstance(value, Threshold) and value.form == "bare" and value.low:
+            low = value.low if found[0].lower().startswith("min") else None
+            value = replace(value, form="bound", low=low, high=None if low else value.low)
+            linked = replace(linked, value=value, covered=((found.start(), linked.end),))
+        pressure = linked.subjects[0]
+        part = _PRESSURE.match(self._text, linked.end)
+        if part and len(linked.subjects) == 1 and pressure.kind == "LAB" and _BLOOD_PRESSURE.fullmatch(pressure.text):
+            named = replace(pressure, text=f"{part['part'].lower()} blood pressure")
+            linked = replace(linked, subjects=(named,), covered=((linked.start, part.end()),))
+        return linked
 
     def _bracketed(self, mention: Mention, value: Threshold | Result) -> bool:
         """Whether a mention lies within brackets that close before the value, so that the name before them counts."""
@@ -276,6 +379,15 @@ class _Linker:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
         found = AGE_BEFORE.search(before)
+        if found and _OTHER_AGE.search(before[: found.start("age")]):
+            subject = self._demographic(floor + found.start("age"))
+            if subject is None or not analytes.analyte(self._text[subject.start : subject.end]):
+                return None
+            return Link(
+                value,
+                (Subject("LAB", subject.start, subject.end, self._text[subject.start : subject.end], subject),),
+                covered=((subject.start, value.end),),
+            )
         if found and value.unit in (*TIME_UNITS, None) and value.relative_to is None:
             start = floor + found.start("age")
             subject = Subject("AGE", start, floor + found.end("age"), found["age"], self._demographic(start))
@@ -310,7 +422,7 @@ class _Linker:
         named = any(m.label in MEASURED and last.value.end <= m.start and m.end <= value.start for m in self._names)
         if named or len(gap) > 140 or re.search(r"[.!?]\s|;(?!\s*(?:or|if|in|for|≤|<|>|≥|\())", gap):
             return None
-        if not _compatible(last.value, value) or last.subjects[0].kind == "AGE" or (last.behind and not value.unit):
+        if not _compatible(last.value, value) or (last.behind and not value.unit):
             return None
         if value.form == "bare" and not (
             gap.strip() in ("(", "[", "or", "/", "(or", "=", "i.e.", "(i.e.", "(=", "((", "≈")
@@ -403,6 +515,49 @@ class _Linker:
                 return self._linked(value, [mention], "")
         return Link(value, (), covered=((value.start, value.end),))
 
+    def _of_time(self, value: Time, floor: int, ceiling: int) -> Link | None:
+        """What a time phrase dates: "stroke within 6 months before screening", "≥ 4 weeks since chemotherapy"."""
+        if any(time is value for one in self._links for time in one.times):
+            return None
+        mark = next((m for m in self._mentions if m.label == "TEMPORAL" and m.start <= value.start and value.end <= m.end), None)
+        if value.event:
+            inside = [m for m in self._names if m.label in DATED and m.start < value.event[1] and value.event[0] < m.end]
+            return replace(self._linked(value, inside, "", behind=True), times=(value,), mention=mark) if inside else None
+        if since := _SINCE.match(self._text, value.end):
+            return self._since(value, since.end(), ceiling, mark)
+        if not value.windows:
+            return None
+        near = [m for m in self._names if m.label in DATED and floor <= m.start and m.end <= value.start]
+        for mention in reversed(near[-1:]):
+            if not _DATING.fullmatch(self._text, mention.end, value.start):
+                return None
+            group, joined = _coordinated(self._text, near, mention, floor)
+            return replace(self._linked(value, group, joined if len(group) > 1 else ""), times=(value,), mention=mark)
+        return None
+
+    def _since(self, value: Time, at: int, ceiling: int, mark: Mention | None) -> Link | None:
+        """ "At least 4 weeks since prior chemotherapy": no chemotherapy within less than 4 weeks."""
+        bound = next(
+            (t for t in quantities.find(self._text) if value.start <= t.start and t.end <= value.end and t.form == "bound"), None
+        )
+        name = next((m for m in self._names if m.label in DATED and m.start == at), None)
+        end = bound and (bound.low or bound.high)
+        if bound is None or name is None or not end or bound.problem:
+            return None
+        inclusive = end.inclusive if bound.high else not end.inclusive
+        window = schema.Window(relation="within", high=end.value, high_inclusive=inclusive, unit=bound.unit, anchor="enrollment")
+        dated = replace(value, windows=(window,), negated=bound.low is not None, past=True)
+        others = [m for m in self._names if m.start >= at and m.end <= ceiling]
+        group = [name]
+        for other in others:
+            if (
+                other.start >= group[-1].end
+                and other.label in DATED
+                and _COORDINATION.fullmatch(self._text[group[-1].end : other.start])
+            ):
+                group.append(other)
+        return replace(self._linked(dated, group, "or" if len(group) > 1 else "", behind=True), times=(dated,), mention=mark)
+
     def _timed(self, link: Link, ceiling: int) -> Link:
         """The link with the times within it and right behind it."""
         times = [t for t in self._times if link.start <= t.start and t.end <= link.end]
@@ -418,9 +573,39 @@ class _Linker:
         return replace(link, times=tuple(times), covered=covered)
 
 
+_ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
+_SINCE = re.compile(
+    r"\s*(?:(?:must|should)\s)?(?:have\s|has\s)?(?:elapsed\s|passed\s|out\s)?(?:since|from|after|beyond|following)\s"
+    r"(?:(?:the|any|last|prior|previous|most|recent|completion|of|end|receiving|their|dose|receipt|administration|a|an|all|time|treatment|with)\s)*",
+    re.IGNORECASE,
+)
+_DATING = re.compile(
+    r"[\s,(]*(?:(?:that|which|who|has|have|had|been|was|were|is|are|occurred|occurring|diagnosed|received|given|administered|completed|performed|ended|taken|"
+    r"treatment|therapy|use|used|at|any|time|documented|lasting|either|planned|initiated|started|event|events|episode|persisting|present|requiring)[\s,(]*)*",
+    re.IGNORECASE,
+)
+_EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)
+_PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
+_BLOOD_PRESSURE = re.compile(
+    r"(?:(?:arterial|resting|sitting|seated|supine|office) )?(?:blood pressure|BP)(?: \(BP\))?", re.IGNORECASE
+)
+_OUTSIDE = re.compile(r"\b(?:outside(?: of)?|not (?:with)?in|not between|out of)\b(?: the| a)?(?: range(?: of)?)?", re.IGNORECASE)
+_SCALE_SPAN = re.compile(
+    r"[\s-]*(?:points?[\s-]?)?(?:\w+[\s-])?(?:numeric|numerical|rating|visual|analogu?e|likert|NRS|VAS|scale)\b", re.IGNORECASE
+)
+_UNIT_NOUNS = frozenset({"letters", "points", "copies", "cells", "score", "pack-years", "log10 copies"})
+_NOUN = re.compile(
+    r"(?<=\s)(?!or\b|more\b|than\b|less\b|least\b|fewer\b|most\b|not\b|at\b|a\b|and\b)[^\W\d_]{3,}(?:\s[^\W\d_]{3,})?(?=\s*(?:$|[,;.)/]|per\b|a\b|each\b|every\b|in\b|or\b|and\b))",
+    re.IGNORECASE,
+)
+_AGE_NEXT = re.compile(r"\s?(?:the\s)?(?:(?:patient|subject|participant)(?:'s)?\s)?(?P<age>age[ds]?)\b", re.IGNORECASE)
 _BY = re.compile(r"\b(?:by|on|per|using|via|with|at)\s(?:an?\s|the\s|2-?d\s|transthoracic\s|\w+\s)?$", re.IGNORECASE)
 _AGE_BEHIND = re.compile(
     r"\s?(?:,\s?)?(?:\(?(?:in|of)\s)?(?:the\s)?age\b\)?(?! of \d)|\s?old\b|\s(?:and|or) (?:older|younger)\b", re.IGNORECASE
+)
+_OTHER_AGE = re.compile(
+    r"\b(?:gestational|post-?menstrual|corrected|bone|mental|maternal|paternal|donor|chronological|lung|fetal|post-?conceptional)[\s-]?$",
+    re.IGNORECASE,
 )
 _NOT_AGE = re.compile(
     r"\s?(?:of|with|since|from|after|before|prior|ago|post|following|duration|history|experience|survival|in|for|earlier|previous|free|or more (?:of|since|after|before|ago)|apart)\b(?! age)",
@@ -474,14 +659,19 @@ def _compatible(first: Threshold, second: Threshold) -> bool:
 
 def link(text: str, mentions: Sequence[Mention]) -> list[Link]:
     """The values of a clean text with what they bound, in text order. A value that bounds nothing is left out."""
-    if not any(m.label in ("THRESHOLD", "STAGING", "RESULT") for m in mentions) and not _NORMAL.search(text):
+    if not any(m.label in ("THRESHOLD", "STAGING", "RESULT", "TEMPORAL") for m in mentions) and not _NORMAL.search(text):
         return []
     return _Linker(text, mentions).links()
 
 
 def relations_of(links: Sequence[Link], identity: dict[Mention, str], times: Sequence[Mention]) -> list[schema.Relation]:
     """The links as the contract's relations between entities."""
-    kinds: dict[type, schema.RelationType] = {Threshold: "has_value", Staging: "has_stage", Result: "has_result"}
+    kinds: dict[type, schema.RelationType] = {
+        Threshold: "has_value",
+        Staging: "has_stage",
+        Result: "has_result",
+        Time: "has_temporal",
+    }
     found: list[schema.Relation] = []
     for one in links:
         heads = [s.mention for s in one.subjects if s.mention in identity]

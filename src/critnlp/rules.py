@@ -19,7 +19,7 @@ from typing import Literal
 from critnlp import analytes, lexicon, schema, units
 from critnlp.categories import categorize
 from critnlp.quantities import TIME_UNITS, Bound, Threshold
-from critnlp.relations import Link, Result, Subject, link, relations_of
+from critnlp.relations import Link, Result, Subject, Value, link, relations_of
 from critnlp.staging import Staging
 from critnlp.tagging import Mention, Span, Tagged, words
 from critnlp.windows import Time
@@ -288,6 +288,7 @@ class _Reader:
         self.links = link(self._text, self._mentions)
         self.warnings: list[schema.Warning] = []
         self.facts: list[schema.Fact] = []
+        self._excepted = 0  # where the exceptions of the fact just read end
 
     # -- the facts of a link --
 
@@ -315,9 +316,11 @@ class _Reader:
         self.facts.append(placed)
         return placed
 
-    def _rule_of(self, one: Link, value: Threshold | Staging | Result | None = None) -> Rule:
+    def _rule_of(self, one: Link, value: Value | None = None) -> Rule:
         """The rule of a link: one fact, or one for each of its subjects, joined as the words say."""
         value = value or one.value
+        if isinstance(value, Time):
+            return self._dated(one, value)
         if any(time.problem or time.negated for time in one.times):
             raise _Lost("a time that cannot be read")
         if isinstance(value, Staging):
@@ -328,7 +331,37 @@ class _Reader:
         if value.form == "pair" or len(one.subjects) == 2 and value.second:
             return self._pair(one, value)
         made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
-        return _join(self._op(one), made)
+        joined = _join(self._op(one), made)
+        return schema.Not(rule=joined) if one.outside else joined
+
+    def _dated(self, one: Link, time: Time) -> Rule:
+        """What a time phrase dates, as facts with that window."""
+        lead = self._text[max(0, one.start - 60) : one.value.start]
+        planned = _PLANNED.search(lead) is not None or _PLANNED.search(self._text[one.start : one.end]) is not None
+        before = time.past or any(window.relation == "before" for window in time.windows)
+        status: schema.Status = "planned" if planned else "history" if before or _HISTORY.search(lead) else "current"
+        exceptions, end = self._exceptions(one.end)
+        made: list[Rule] = []
+        for subject in one.subjects:
+            name = analytes.plain_name(subject.text)
+            fact = schema.Fact(about=_ABOUT[subject.kind], name=name, status=status, repairs=time.repairs, exceptions=exceptions)
+            made.append(self._placed(fact, one, subject).model_copy(update={"status": status}))
+        self._excepted = end
+        rule = _join("any_of" if time.negated or self._kind == "exclusion" else self._op(one), made)
+        return schema.Not(rule=rule) if time.negated else rule
+
+    def _exceptions(self, at: int) -> tuple[tuple[Rule, ...], int]:
+        """The kinds that do not count, named behind "except": "malignancy … except basal cell carcinoma"."""
+        cue = _EXCEPT.match(self._text, at)
+        if not cue:
+            return (), at
+        inside: list[Mention] = []
+        end = cue.end()
+        for mention in self._mentions:
+            if mention.label == "CONDITION" and mention.start >= end and _AND_OTHERS.fullmatch(self._text, end, mention.start):
+                inside.append(mention)
+                end = mention.end
+        return tuple(self._condition_fact(mention) for mention in inside), end if inside else at
 
     def _op(self, one: Link) -> Literal["all_of", "any_of"]:
         """How the subjects of one value are joined; in an exclusion each alone excludes, unless it says "both"."""
@@ -361,13 +394,27 @@ class _Reader:
         at = 0
         while at < len(self.links):
             upto = at + 1
-            while upto < len(self.links) and self.links[upto].inherited:
+            while upto < len(self.links) and (self.links[upto].inherited or self._goes_on(self.links[upto - 1], self.links[upto])):
                 upto += 1
             group = self.links[at:upto]
             node = self._node(group)
             if node:
                 yield node
             at = upto
+
+    def _goes_on(self, last: Link, one: Link) -> bool:
+        """Whether a link bounds what the last one bounds, named again: "Men aged 45 or older, women aged 55 or older"."""
+        if not isinstance(last.value, Threshold) or not isinstance(one.value, Threshold):
+            return False
+        if [analytes.plain_name(s.text).lower() for s in last.subjects] != [
+            analytes.plain_name(s.text).lower() for s in one.subjects
+        ]:
+            return (
+                last.subjects[0].kind == one.subjects[0].kind == "AGE"
+                and _SEX_WORD.search(self._text, last.end, one.value.start) is not None
+            )
+        gap = self._text[last.end : one.start]
+        return _CUE.match(gap) is not None or _SEX_WORD.search(gap) is not None
 
     def _node(self, group: Sequence[Link]) -> _Node | None:
         before = len(self.facts)
@@ -394,11 +441,15 @@ class _Reader:
     def _bounds(self, group: Sequence[Link]) -> tuple[Rule, tuple[Span, ...]]:
         """The rule of the bounds of one thing, with conditions ("if liver metastases", "(women)") and other units."""
         covered = [span for one in group for span in one.covered]
-        conditions, spans = self._conditions(group)
+        conditions, spans = ([None], []) if isinstance(group[0].value, Time) else self._conditions(group)
         covered += spans
         values = self._in_other_units(group)
         rules = [self._rule_of(one, value) for one, value in zip(group, values, strict=True)]
         gaps = [self._text[first.value.end : second.value.start] for first, second in zip(group, group[1:], strict=False)]
+        if isinstance(group[0].value, Time):
+            if self._excepted > group[0].end:
+                covered.append((group[0].end, self._excepted))
+            return rules[0], tuple(covered)
         if len(group) == 1:
             return self._conditioned(conditions[0], rules[0], group[0]), tuple(covered)
         covered += [(first.value.end, second.value.start) for first, second in zip(group, group[1:], strict=False)]
@@ -435,14 +486,14 @@ class _Reader:
             return "any_of"  # the same bound in another unit
         if re.search(r"\b(?:and|but)\b", gap, re.IGNORECASE):
             return "all_of"
-        if gap.strip() in (",", ";", ""):
+        if gap.strip() in (",", ";", "", "to", "-", "–"):
             facing = isinstance(one, Threshold) and isinstance(other, Threshold) and bool(one.low) != bool(other.low)
             return "any_of" if self._kind == "exclusion" else "all_of" if facing or self._kind == "inclusion" else "any_of"
         raise _Lost("two bounds of one thing that nothing joins")
 
-    def _in_other_units(self, group: Sequence[Link]) -> list[Threshold | Staging | Result]:
+    def _in_other_units(self, group: Sequence[Link]) -> list[Value]:
         """The values of a group; one without a comparator takes that of the value before, where it is the same or conditional."""
-        values: list[Threshold | Staging | Result] = []
+        values: list[Value] = []
         for one in group:
             value = one.value
             if isinstance(value, Threshold) and value.form == "bare" and values and isinstance(values[-1], Threshold):
@@ -476,8 +527,15 @@ class _Reader:
 
     def _conditions(self, group: Sequence[Link]) -> tuple[list[_Condition | None], list[Span]]:
         """The condition of each value, written before or behind it, and the characters these take."""
-        behind = [self._condition(one.value.end) for one in group]
+        behind = [self._condition(max(one.value.end, one.end)) for one in group]
+        if len(group) > 1 and behind[-1] is None:
+            for number, (condition, after) in enumerate(zip(behind[:-1], group[1:], strict=True)):
+                # "≤ 2.5 × ULN; if liver metastases are present, ≤ 5 × ULN": it is said of what follows
+                if condition and not condition.negated and _THEN.fullmatch(self._text, condition.span[1], after.start):
+                    behind[number], behind[number + 1] = None, replace(condition, cue="if", before=True)
         if not any(behind):
+            if len(group) == 1 and not _OPENING.match(self._text):
+                return behind, []
             before = [
                 self._condition_before(one, group[number - 1].value.end if number else None) for number, one in enumerate(group)
             ]
@@ -521,11 +579,7 @@ class _Reader:
             span = (offset + found[0].start(), offset + found[0].end())
             return _Condition(self._sex(sex, span), span, before=True)
         if floor is None:
-            opening = re.match(
-                r"\s*(?:if|for (?:patients|subjects|participants|those)(?: with)?|in (?:patients|subjects|participants)(?: with)?|in case of|in the presence of)\s",
-                self._text[:first],
-                re.IGNORECASE,
-            )
+            opening = _OPENING.match(self._text, 0, first)
             stop = self._text.find(",", opening.end(), first) if opening else -1
             if opening and stop > 0 and (rule := self._named_condition(opening.end(), stop)) is not None:
                 return _Condition(rule, (0, stop + 1), before=True)
@@ -635,16 +689,22 @@ class _Reader:
         free = [
             m for m in self._mentions if m.label == "DEMOGRAPHIC" and not any(s <= m.start < e for n in nodes for s, e in n.covered)
         ]
-        said = {m: self._text[m.start : m.end].lower() for m in free}
+        said = {m: set(re.findall(r"[^\W\d_]+", self._text[m.start : m.end].lower())) for m in free}
         found: list[_Node] = []
-        sexes = {m: "female" if w in words("female") else "male" for m, w in said.items() if w in words("female") | words("male")}
-        if len(set(sexes.values())) == 1 and not _SEX_WORD_ELSE.search(self._text):
+        sexes = {m: "female" if w & words("female") else "male" for m, w in said.items() if w & (words("female") | words("male"))}
+        both = len(set(sexes.values())) == 2 and not nodes and len(sexes) == 2
+        if (both or len(set(sexes.values())) == 1) and not _SEX_WORD_ELSE.search(self._text):
             mention, sex = next(iter(sexes.items()))
-            fact = self._sex(sex, (mention.start, mention.end))
+            fact = self._sex(sex, (mention.start, max(m.end for m in sexes)) if both else (mention.start, mention.end))
+            if both:
+                fact = fact.model_copy(update={"values": ("female", "male")})
             self.facts.append(fact)
-            found.append(_Node(fact, tuple((m.start, m.end) for m in sexes), (fact,)))
+            covered = (
+                ((min(m.start for m in sexes), max(m.end for m in sexes)),) if both else tuple((m.start, m.end) for m in sexes)
+            )
+            found.append(_Node(fact, covered, (fact,)))
         aged = any(fact.about == "age" for node in nodes for fact in node.facts)
-        groups = {m: "adult" if w in words("adult") else "child" for m, w in said.items() if w in words("adult") | words("child")}
+        groups = {m: "adult" if w & words("adult") else "child" for m, w in said.items() if w & (words("adult") | words("child"))}
         if groups and not aged and len(set(groups.values())) == 1:
             mention, group = next(iter(groups.items()))
             source = self._tagged.clean.source_span(mention.start, mention.end)
@@ -784,6 +844,23 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
 
 
+_PLANNED = re.compile(
+    r"\b(?:planned|scheduled|planning|plans?|intends?|intended|anticipated|expected to (?:need|require|undergo|receive))\b",
+    re.IGNORECASE,
+)
+_HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
+_EXCEPT = re.compile(
+    r"[\s,;(]*(?:except(?:ing)?(?: for)?|with the exception of|other than|excluding|apart from)\s(?:(?:a|an|the|adequately|curatively|successfully|treated|resected|completely)\s)*",
+    re.IGNORECASE,
+)
+_AND_OTHERS = re.compile(
+    r"\s*(?:[,;/]|and/or|and|or)?\s*(?:(?:or|and|a|an|the|adequately|curatively|treated|resected)\s)*", re.IGNORECASE
+)
+_THEN = re.compile(r"[\s,:(]*(?:then|it must be|must be|should be|in which case|a)?\s*", re.IGNORECASE)
+_OPENING = re.compile(
+    r"\s*(?:if|for (?:patients|subjects|participants|those)(?: with)?|in (?:patients|subjects|participants)(?: with)?|in case of|in the presence of)\s",
+    re.IGNORECASE,
+)
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
 _SEXES = re.compile(

@@ -184,39 +184,63 @@ def _names(names: str, *, cased: bool) -> re.Pattern[str] | None:
         for name in names.split(" | ")
         if name.strip() and bool(re.search("[A-Z]", re.sub(r"\\.", "", name))) is cased
     ]
-    return re.compile(r"(?<![a-zA-Z0-9])(?:" + "|".join(chosen) + r")(?![a-zA-Z])") if chosen else None
+    return re.compile("(?:" + "|".join(chosen) + ")(?![a-zA-Z])") if chosen else None
 
 
 class _Tables(NamedTuple):
     systems: tuple[_System, ...]
     by_name: dict[str, _System]
-    needs: tuple[tuple[str, tuple[int, ...]], ...]  # plain words, and the systems whose names are then looked for
+    needs: dict[str, tuple[int, ...]]  # plain words, and the systems whose names are then looked for
+    needed: frozenset[str]
     names: tuple[tuple[re.Pattern[str] | None, re.Pattern[str] | None], ...]  # in lower case; as written
     contexts: dict[str, tuple[re.Pattern[str], tuple[int, ...]]]  # by word: what is staged
+    after: frozenset[str]  # the "-" rows
+    between: frozenset[str]
+    before: re.Pattern[str]
+    never: dict[str, re.Pattern[str]]
+    strong: re.Pattern[str]
+    loose: re.Pattern[str]
+
+
+def _either(names: str) -> str:
+    """One pattern for the alternatives of a cell."""
+    return "|".join(_blanks(name) for name in names.split(" | "))
 
 
 @cache
 def _tables() -> _Tables:
-    rows = lexicon.table("staging")
-    systems = lexicon.load("staging", _system)
+    table = lexicon.table("staging")
+    made = lexicon.load("staging", lambda row: None if row["system"].startswith("-") else _system(row))
+    rows = [row for row, system in zip(table, made, strict=True) if system is not None]
+    systems = tuple(system for system in made if system is not None)
+    other = {row["system"]: row for row, system in zip(table, made, strict=True) if system is None}
     needs: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         for need in filter(None, row["needs"].split("|")):
             needs.setdefault(need, []).append(index)
-    names = tuple((_names(row["names"], cased=False), _names(row["names"], cased=True)) for row in rows)
     contexts: dict[str, tuple[re.Pattern[str], tuple[int, ...]]] = {}
     for word in ("stage", "grade", "class"):
-        held = [
-            (index, row["context"].split(" | "))
-            for index, row in enumerate(rows)
-            if row["context"] and word in systems[index].words
-        ]
-        parts = ["(" + "|".join(_blanks(part.strip().lower()) for part in alternatives) + ")" for _, alternatives in held]
-        contexts[word] = (re.compile(r"\b(?:" + "|".join(parts) + r")\b"), tuple(index for index, _ in held))
+        held = [(index, row["context"]) for index, row in enumerate(rows) if row["context"] and word in systems[index].words]
+        parts = "|".join(f"({_either(context.lower())})" for _, context in held)
+        contexts[word] = re.compile(rf"(?:{parts})(?![a-z0-9])"), tuple(index for index, _ in held)
     by_name: dict[str, _System] = {}
     for system in systems:
         by_name.setdefault(system.name, system)
-    return _Tables(systems, by_name, tuple((need, tuple(held)) for need, held in needs.items()), names, contexts)
+    strong, loose = other["-TNM"]["names"], other["-TNM"]["context"]
+    return _Tables(
+        systems,
+        by_name,
+        {need: tuple(held) for need, held in needs.items()},
+        frozenset(needs),
+        tuple((_names(row["names"], cased=False), _names(row["names"], cased=True)) for row in rows),
+        contexts,
+        frozenset(other["-after"]["names"].split(" | ")),
+        frozenset(other["-between"]["names"].split(" | ")),
+        re.compile(rf"\W{{0,3}}(?:\s*\([^)]*\)\s*)?(?:{_either(other['-before']['names'])})(?![\w-])"),
+        {letter: re.compile(_either(other["-" + letter]["names"])) for letter in "TNM"},
+        re.compile(_either(strong)),
+        re.compile(_either(strong + " | " + loose)),
+    )
 
 
 def systems() -> tuple[str, ...]:
@@ -296,10 +320,11 @@ _COMPARATOR = (
     r"|(?P<gt>>|&gt;|(?:greater|more|higher|worse|larger)\s+than|above|over|exceed(?:s|ing|ed)?|beyond)"
     r"|(?P<lt><|&lt;|(?:less|lower|fewer|smaller|better|earlier)\s+than|below|under)"
 )
-_AHEAD = re.compile(rf"\s*(?:{_COMPARATOR})(?:\s+(?:an?|the))?\s*")
-_BEHIND = re.compile(rf"(?<![a-z])(?:{_COMPARATOR})(?:\s+(?:an?|any|the|or))?[\s(]*$")
+_TWICE = r"(?:\s*[(\[]\s*(?:[≥≤<>]\s?/?\s?=?|=\s?[<>])\s*[)\]])?"  # "greater than or equal to (≥) 3"
+_AHEAD = re.compile(rf"\s*(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?|the))?\s*")
+_BEHIND = re.compile(rf"(?<![a-z])(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?|any|the|or))?[\s(]*$")
 _BEHIND_ENDS = re.compile(
-    r"(?:[≥≤<>=;]|[a-z]{2}n|to|least|most|m|(?:abo|o)ve?r?|below|under|exceed\w*|beyond|including|of|an?|any|the|or)\s*\(?\s*$"
+    r"(?:[≥≤<>=;)]|[a-z]{2}n|to|least|most|m|(?:abo|o)ve?r?|below|under|exceed\w*|beyond|including|of|an?|any|the|or)\s*\(?\s*$"
 )
 _BETWEEN = re.compile(r"(?<![a-z])(?:between|from)\s+(?:the\s+)?$")
 _SUFFIX = re.compile(
@@ -329,7 +354,7 @@ def _before(low: str, start: int) -> tuple[str, int]:
 
 _END = r"(?![A-Za-z0-9]|[.,]\d|\s?%)"
 _NUMERAL = re.compile(
-    r"(?P<roman>(?:IV|VI|V|I{1,3})(?:[A-E][1-3]?|[SX]|[a-e][1-3]?|[\s-][ABC](?=\s*(?:[,;.)\]/-]|or\b|and\b|to\b|$)))?"
+    r"(?P<roman>(?:IV|VI|V|I{1,3})(?:[A-E][1-3]?|[SX]|[a-e][1-3]?|[\s-][ABC](?![A-Za-z0-9]|[\s-]*(?:[cC]ell|[sS]ymptom)))?"
     r"|(?:iv|vi|v|i{1,3})(?:[a-c][1-3]?)?)" + _END + r"|(?P<digit>(?:[GF](?=[0-5]))?[0-6](?:\.5)?(?:[A-Ea-e][1-3]?|S|is)?)" + _END
 )
 _LETTER = re.compile(r"(?:0|[A-E](?:1[0-5]|[1-9])?)(?![A-Za-z0-9'])(?!\.\w)")
@@ -513,6 +538,8 @@ def _values(system: _System, run: _Run, low: str) -> tuple[tuple[str, ...], str 
                 and held[index - 1].comparator
                 and held[index - 1].comparator[0] != member.comparator[0]
             )
+            if system.name == "Gleason" and "=" in member.written and not member.written.startswith(("3+4", "4+3")):
+                at = system.nodes[at].parents[-1] if system.nodes[at].parents else at  # "≥ 8 (4+4)" is at least 8
             parts.append(("both" if both else member.link, _bounded(system, at, member.comparator, low)))
         else:
             parts.append((member.link, (system.nodes[at].value,)))
@@ -520,6 +547,12 @@ def _values(system: _System, run: _Run, low: str) -> tuple[tuple[str, ...], str 
     chosen = set(parts[0][1])
     for link, values in parts[1:]:
         chosen = chosen & set(values) if link == "both" else chosen | set(values)
+    if any(member.comparator for member in held):
+        chosen = {
+            value
+            for value in chosen
+            if not any(system.nodes[up].value in chosen for up in system.nodes[system.keys[_key(value, system.prefix)]].parents)
+        }
     values = tuple(node.value for node in system.nodes if node.value in chosen)
     return values, None if values else "it leaves no member"
 
@@ -553,7 +586,7 @@ class _Name(NamedTuple):
 
 
 _FILLED = re.compile(
-    r"(?:[\s:,()\[\]'\"]|-|=(?!\s?[<>])|\.(?!\d)|(?<![a-z0-9])(?:functional|function|classifications?|class|classes|stages?|staging|grades?|grading|"
+    r"(?:\s?\((?:cp|ctp|gs|fc|h&y|hy|kl|gg|gold|copd|ckd|who|ajcc|nyha)\)|[\s:,()\[\]'\"]|-|=(?!\s?[<>])|\.(?!\d)|(?<![a-z0-9])(?:functional|function|classifications?|class|classes|stages?|staging|grades?|grading|"
     r"categor(?:y|ies)|criteria|system|scale|scores?|sum|rating|groups?|status|heart\s+failure|congestive|chronic|chf|hf|cardiac|liver|hepatic|"
     r"cirrhosis|kidney|disease|angina|pain|toxicity|symptoms?|clinical|pathologic(?:al)?|prognostic|anatomic(?:al)?|manual|cancer|modified|revised|biopsy|"
     r"total|combined|combination|for|of|the|is|are|was|were|as|with|in|at|baseline|screening|diagnosis|version|ver|edition|ed|first|sixth|seventh|eighth|"
@@ -561,31 +594,22 @@ _FILLED = re.compile(
     r"|(?<=v)\d(?:\.\d+)?|\d(?=(?:st|nd|rd|th)?\s+(?:ed\b|edition|stage|version)))*+"
 )
 _CLASSED = re.compile(
-    r"(?<![a-z])(?:class(?:es|ifications?)?|stages?|staging|grades?|grading|categor(?:y|ies)|scores?|scale|groups?|criteria|system|functional|sum)(?![a-z])"
+    r"(?<![a-z])(?:class(?:es|ifications?)?|stages?|staging|grades?|grading|categor(?:y|ies)|scores?|scale|groups?|criteria|system|functional|sum|status)(?![a-z])"
 )
 _BARE = re.compile(r"'?s?\s*[)\]]?\s*(?:[:=-]\s*)?[(\[]?\s*(?:(?:of|is)\s+)?")
+_LED = re.compile(
+    r"(?:stage|grade|class)(?:s|es)?\s*(?:[≥≤<>]=?\s?)?(?:i{1,3}|iv|[0-5])[abc]?(?:\s?(?:-|/|or|to|and)\s?(?:i{1,3}|iv|[0-5])[abc]?)*"
+    r"(?:\s+(?:or|and)\s+\w+)?\s*[(,]?\s*(?:(?:by|per|according\s+to|as\s+defined\s+by|on|of|in)\s+)?(?:the\s+)?$"
+)
+_LAGGED = re.compile(r"[a-z)]\s*[,;)]")
 _CHAIN = re.compile(r"[\s,/:-]*[(\[]?\s*(?:the\s+)?")
 _PARTED = re.compile(r"[)\]]\s*[,.]|[.](?:\s|$)|,[^a-z]*\(")
-_WORDS_RE = re.compile(
-    r"(?<![a-z0-9])(?P<word>stage|grade|class)(?:s|es|d\s+as)?(?P<tight>(?=[iv]{1,3}[abc]?(?![a-z]))|(?=[^a-z]))"
-)
+_WORDS_RE = re.compile(r"(?P<word>stage|grade|class)(?:s|es|d\s+as)?(?P<tight>(?=[iv]{1,3}[abc]?(?![a-z]))|(?=[^a-z]))")
 _INTRO = re.compile(
     r"(?:\s*(?:\(s\)|groups?(?:ing)?|classification|level|disease))?(?:\s*(?:(?:at|of)\s+(?:initial\s+|the\s+time\s+of\s+)?(?:diagnosis|presentation|baseline|"
-    r"screening|enrol\w+|entry)|of|is|are|was|as|either|being|[:=-](?!\s?[<>])))*\s*[(\[\"']?\s*(?:(?:of|is|either)\s+)?"
+    r"screening|enrol\w+|entry)|of|be|is(?!\s*(?:,|or\b|and\b))|are|was|as|either|being|[:=-](?!\s?[<>])))*\s*[(\[\"']?\s*(?:(?:of|either)\s+)?"
 )
-_SCALE = re.compile(
-    r"(?:\basa|anesthesi\w+|anaesthesi\w+|ecog|karnofsky|performance(?:\s+status)?|\bps|mallampati|hunt|hess|wfns|neurosurg\w+|fisher|wagner|outerbridge|icrs|brunnstrom|"
-    r"\brpa|\bhla|\bmhc|evidence|recommendations?|pregnancy|\bfab|gmfcs|mobitz|laser|\bdrug|antiarrhythmic|\bcdc|braunwald|cormack|variant|"
-    r"risk|biosafety|sleep|\bphase|\bpart|\bstep|social|socioeconomic|job|school|ordinal|evans|likert)\W*(?:\w+\W+){0,2}$"
-)
-_NO_STAGE = re.compile(
-    r"\W{0,3}(?:\s*\([^)]*\)\s*)?(?:(?:of|in|for|during|portion|part)\s+(?:the\s+|this\s+)?(?:study|trial|protocol|research|project|screening|treatment|sleep|labou?r|change|"
-    r"enrol\w+|part|training|education|school|development|surgery|randomi[sz]ation|consent|procedure|evidence|recommendation)|"
-    r"recommendations?|evidence|indications?|anti-?arrh?yth?mi\w+|agents?|drugs?|medications?|medical\s+device|devices?|laser|students?|pupils?|teachers?|"
-    r"level|education|school|hla|mhc|molecules?|antigens?|alleles?|mismatch\w*|antibod\w+|data|randomi[sz]\w*|registration|screening|enrol\w+|dose|expansion|study|"
-    r"trial|surgery\b|visit|interview|cohort|arm\b|reconstruction|palliation|procedure|repair)"
-)
-_STEP = re.compile(r"\W*(?:participants?|patients?|subjects?|only|inclusion|exclusion|eligib\w+|criteria|:|$)")
+_STEP = re.compile(r"\W*(?:treatment|therapy|participants?|patients?|subjects?|only|inclusion|exclusion|eligib\w+|criteria|:|$)")
 _DISEASE = re.compile(
     r"cancer|carcinom|melanom|sarcom|lymphom|leuk|myelom|blastom|gliom|tumou?r|neoplas|malignan|metasta|nsclc|sclc|hodgkin|seminom|mesotheliom|disease|ulcer|hypertension|"
     r"edema|fibros|kidney|ckd|renal|sarcoid|endometrio|prolapse|retinopath|necro|dementia|syndrome|copd|parkinson|injur|disorder|cirrho|failure|psoria|"
@@ -598,7 +622,7 @@ _CLASS_OF = re.compile(
     r"(?:obes|malocclu|nephritis|myasthenia|furcation|recession|caries|cavit|cirrho|failure|heart|cardi|chf|dyspn|pulmonary|arterial|\bpah|hypertension|angina|insufficiency)"
 )
 _LIMITED = re.compile(
-    r"(?<![a-z])(?P<which>limited|extensive|extended)(?:\s|-)+stages?(?![a-z])|(?<![a-z])(?P<short>ls|es)-?sclc(?![a-z])"
+    r"(?<![a-z])(?P<which>limited|extensive|extended)[\s-]+stages?(?![a-z])|(?<![a-z])(?P<short>ls|es|ld|ed)(?=-?\s?sclc(?![a-z]))"
 )
 _PREFIX = re.compile(r"(?<![a-z])(?:(?P<c>clinical(?:ly)?)|(?P<p>patholog(?:ic(?:al(?:ly)?)?|y)))[\s-]+(?:tnm\s+)?(?:staged?\s+)?$")
 _EDITION = re.compile(
@@ -606,6 +630,14 @@ _EDITION = re.compile(
     r"(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|(?:edition|version|ed\.|ver\.?|v\.?)\s?(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.]))"
 )
 _NTH = {"fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9"}
+
+
+_PLAIN = re.compile(r"[a-z]+")
+
+
+def _opens(low: str, start: int) -> bool:
+    """Whether a word starts at a position."""
+    return start == 0 or not low[start - 1].isalnum()
 
 
 class _Text:
@@ -623,14 +655,15 @@ class _Text:
 
     def _names(self) -> list[_Name]:
         """The names of systems in text order, none within the name of another system."""
-        wanted = {index for need, systems in self.tables.needs if need in self.low for index in systems}
+        words = self.tables.needed.intersection(_PLAIN.findall(self.low))
+        wanted = {index for word in words for index in self.tables.needs[word]}
         hits: list[_Name] = []
         for index in sorted(wanted):
             low, cased = self.tables.names[index]
             if low is not None:
-                hits.extend(_Name(*match.span(), index) for match in low.finditer(self.low))
+                hits.extend(_Name(*match.span(), index) for match in low.finditer(self.low) if _opens(self.low, match.start()))
             if cased is not None:
-                hits.extend(_Name(*match.span(), index) for match in cased.finditer(self.view))
+                hits.extend(_Name(*match.span(), index) for match in cased.finditer(self.view) if _opens(self.low, match.start()))
         if len(hits) < 2:
             return hits
         hits.sort()
@@ -652,7 +685,11 @@ class _Text:
         """Where the text says what is staged, graded or classed: start, end, system."""
         if word not in self._near:
             pattern, systems = self.tables.contexts[word]
-            self._near[word] = [(*match.span(), systems[(match.lastindex or 1) - 1]) for match in pattern.finditer(self.low)]
+            self._near[word] = [
+                (*match.span(), systems[(match.lastindex or 1) - 1])
+                for match in pattern.finditer(self.low)
+                if _opens(self.low, match.start())
+            ]
         return self._near[word]
 
     def edition(self, start: int, end: int) -> str | None:
@@ -699,6 +736,11 @@ def _named(text: _Text, word: str, start: int, end: int) -> _Name | None:
         distance = name.start - end if name.start >= end else start - name.end + 20
         if best is None or distance < best[0]:
             best = distance, name
+    if best is None and word != "stage":  # "... NYHA functional classification. Patients should be class II or better."
+        for name in text.names:
+            system = text.tables.systems[name.system]
+            if name.end <= start and start - name.end < 200 and system.word == word and name[:2] not in text.used:
+                best = 0, name
     return best[1] if best and best[0] <= 220 else None
 
 
@@ -752,13 +794,17 @@ def _behind_name(text: _Text, system: _System, begin: int, end: int) -> tuple[St
     pos = filled.end() if filled else end
     filler = low[end:pos]
     compared = ""
+    if _LED.search(low, max(0, begin - 60), begin) and _LAGGED.search(filler):
+        return None  # "> grade 2 NYHA heart failure, > grade 2 angina": the name belongs to what stands before it
     if (match := _AHEAD.match(low, pos)) and (more := _FILLED.match(low, match.end())) and _CLASSED.search(more[0]):
         compared, filler, pos = _kind(match), filler + " " + more[0], more.end()  # "NYHA > class II"
     classed = _CLASSED.findall(filler) if _CLASSED.search(filler) else []
+    if filler.rstrip().endswith("[") and re.compile(r"\d+\]").match(low, pos):
+        return None  # a reference: "classification [6]"
     if classed:
         if _PARTED.search(filler) or len(filler) > 70:
             return None
-        kinds = {re.sub(r"(?:es|s|ifications?)$", "", word) for word in classed} & {
+        kinds = {re.sub(r"(?<=class)(?:es|ifications?)|s$", "", re.sub("categories", "category", word)) for word in classed} & {
             "stage",
             "grade",
             "class",
@@ -767,7 +813,7 @@ def _behind_name(text: _Text, system: _System, begin: int, end: int) -> tuple[St
             "score",
             "scale",
         }
-        if system.words and kinds and kinds <= {"stage", "grade", "class", "group"} and not kinds & system.words and ")" in filler:
+        if not kinds & system.words and (not system.bare or (kinds and ")" in filler)):
             return None
     else:
         plain = _BARE.match(low, end)
@@ -781,7 +827,7 @@ def _behind_name(text: _Text, system: _System, begin: int, end: int) -> tuple[St
         return None
     if not classed and system.bare == "roman" and not run.roman and run.members[0].written != "0":
         return None
-    if not classed and run.members[0].written.isdigit() and _COUNTED.match(low, run.end):
+    if run.members[0].written.isdigit() and _COUNTED.match(low, run.end):
         return None
     if system.name == "Rutherford acute" and not (
         run.roman and (any(m.written[-1].islower() for m in run.members) or "acute" in low)
@@ -827,6 +873,11 @@ def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, pref
         ) and system.nodes[a].first > system.nodes[b].first:
             repairs.append(f"range {member.written}-{following.written} read upwards")
     edition = text.edition(start, end) if system.name in ("AJCC", "FIGO") else None
+    if (
+        text.view.count(")", start, end) > text.view.count("(", start, end)
+        and (split := text.view.rfind(")", start, run.start)) >= 0
+    ):
+        start = split + 1 + len(text.view[split + 1 :]) - len(text.view[split + 1 :].lstrip(" ,:-]"))
     return Staging(
         start,
         _close(text.view, start, end),
@@ -865,11 +916,11 @@ def _points(text: _Text, run: _Run, end: int) -> int:
 
 def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
     """Read the members behind "stage", "grade" and "class" where no name leads them."""
-    view, low = text.view, text.low
+    view, low, systems = text.view, text.low, text.tables.systems
     after = 0
     for match in _WORDS_RE.finditer(low):
         start = match.start()
-        if start < after or any(first <= start < last for first, last in done):
+        if start < after or not _opens(low, start) or any(first <= start < last for first, last in done):
             continue
         word = match["word"]
         intro = _INTRO.match(low, match.end())
@@ -892,6 +943,8 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
         named: _Name | None = lead
         system: _System | None = text.tables.systems[lead.system] if lead else None
         run = _run(view, low, pos, system or text.tables.by_name[word], between=between)
+        if run is None and (turned := _turned(view, low, start)) is not None and turned.start >= after:
+            run, start = turned._replace(end=match.end()), turned.start
         if run is None:
             made = _lettered(text, word, start, pos)
             if made is not None:
@@ -904,13 +957,11 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
         if system is None:
             near, beside = _context(text, word, start, run.end)
             named = _named(text, word, start, run.end)
-            index = (
-                near
-                if near is not None
-                and (beside or named is None)
-                and not (named is not None and text.tables.systems[near].name == "CTCAE")
-                else None
-            )
+            if named is not None and (
+                run.end <= named.start <= run.end + 3 or (near is not None and systems[near].name == "CTCAE")
+            ):
+                near = None  # "grade 2 (CTCAE)": what is written beside it decides
+            index = near if near is not None and (beside or named is None) else None
             if index is None and named is not None:
                 index = named.system
             system = text.tables.systems[index] if index is not None else text.tables.by_name[word]
@@ -940,6 +991,22 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
         text.found.append(_mention(text, system, run, start, end, prefix))
 
 
+_TURNED = re.compile(
+    r"(?:(?P<sign>[≥≤<>]=?)\s?)?(?<![A-Za-z0-9.,/+-])(?:(?:IV|I{1,3})[A-Ca-c]?(?:\s?(?:-|/|,|or|to|and)\s?(?:IV|I{1,3})[A-Ca-c]?){0,2}|[0-4](?:\s?(?:-|/)\s?[0-4])?)\s(?:functional\s)?$"
+)
+
+
+def _turned(view: str, low: str, end: int) -> _Run | None:
+    """The members right before a word: "III-IV stage", "≥ 2 grade"."""
+    match = _TURNED.search(view, max(0, end - 32), end)
+    if match is None or (
+        view[match.end("sign") :].lstrip()[:1].isdigit() and not match["sign"] and not re.search(r"[-/]", match[0])
+    ):
+        return None
+    run = _run(view, low, match.start(), None)
+    return run._replace(start=match.start()) if run is not None and low[run.end : end].strip() in ("", "functional") else None
+
+
 def _lettered(text: _Text, word: str, start: int, pos: int) -> Staging | None:
     """ "Class B or C cirrhosis", "stage C (BCLC)": members that are letters, where a system with letters is certain."""
     run = None
@@ -961,11 +1028,13 @@ def _lettered(text: _Text, word: str, start: int, pos: int) -> Staging | None:
 def _refused(text: _Text, word: str, start: int, run: _Run) -> bool:
     """Whether a word and its members are no stage: a trial's step, a drug's class, a school's grade, a scale's level."""
     low = text.low
-    before = low[max(0, start - 40) : start]
-    before = before[max(before.rfind(";"), before.rfind(","), before.rfind(". ")) + 1 :]
-    if _SCALE.search(before):
-        return True
-    return _NO_STAGE.match(low, run.end) is not None
+    head = low[max(0, start - 40) : start]
+    for held in reversed(_PLAIN.findall(head[max(head.rfind(";"), head.rfind(","), head.rfind(". ")) + 1 :])):
+        if held in text.tables.after:
+            return True
+        if held not in text.tables.between:
+            break
+    return text.tables.before.match(low, run.end) is not None
 
 
 def _step(text: _Text, start: int, run: _Run) -> bool:
@@ -997,7 +1066,6 @@ _TOKEN = re.compile(
     rf"|(?P<any>{_ANY})[\s-]?(?:[cp])?(?P<which>[TNM])(?:[\s-]?(?:stages?|status|category))?(?![A-Za-z-])"
     r"|(?P<that>[TNM])[\s-]?(?:[aA]ny|ANY)(?![A-Za-z]))"
 )
-_TNM_GATE = re.compile(r"[TNM](?:[0-4xX+]|is\b|a\b|\s?[-\s]?[aA]ny)|[aA]ny\s?[cp]?[TNM]\b|[TN][ -][sS]tage|N \+")
 _TNM_WORD = re.compile(
     r"(?<![A-Za-z0-9-])(?P<prefix>[cp])?(?P<which>[TNM])(?:[\s-](?:stage|category|classification|status|descriptor))\s*(?:of\s+|is\s+|:\s*|=\s*)?"
 )
@@ -1008,30 +1076,10 @@ _TNM_LINK = re.compile(
 _SUB_VALUE = re.compile(r"[0-4](?:[a-d][1-3]?|mi)?" + _TNM_END)
 _SUB_LETTER = re.compile(r"[a-d](?:[1-3])?(?![A-Za-z0-9])")
 _ENDS_LIST = re.compile(r"\s*(?:[,;/)\]:-]|[cp]?[NM][0-3xX+]|or\b|and\b|[aA]ny\b|$|\.(?:\s|$))")
-_TNM_OF = re.compile(
-    r"cancer|carcinom|melanom|sarcom|lymphom|blastom|tumou?r|neoplas|malignan|metasta|nsclc|sclc|seminom|mesotheliom|hnscc|\bcrc\b|stage|staging|nod(?:e|al)\b|"
-    r"lesions?\b|resect|tnm|ajcc|uicc|bladder|prostat|rect(?:al|um)|colon|gastric|o?esophag|laryn|pharyn|oral|tongue|cervi|vulv|breast|gleason|psa\b|invasi|"
-    r"muscle|urotheli|papillary|\bcis\b|margin|\bneck\b|differentiat|tnbc|\bher2|hormone|prostatectomy|lumpectomy|mastectomy|chemoradi|neoadjuvant|adjuvant|primary|disease"
-)
-_TNM_STRONG = re.compile(
-    r"cancer|carcinom|melanom|tumou?r|neoplas|malignan|metasta|nsclc|\btnm|ajcc|uicc|bladder|prostat|rect(?:al|um)|colon|gastric|o?esophag|laryn|"
-    r"pharyn|breast|gleason|urotheli|stage|\bnodal|\bcis\b|oral\b|cystectomy|glotti"
-)
-_NOT_TNM = {
-    "T": re.compile(
-        r"free\s|\btsh\b|thyroid[- ](?:stim|function|hormon|gland|replac)|thyro(?:x|n)|triiodo|\bft[34]|tetraiodo|hypothyroid|hyperthyroid|levothy|"
-        r"t[12][- ]?(?:weight|lesion|flair|signal|hyper|relax|map|star|\*|mri|image|sequence|gado|contrast|enhanc|diabet|dm\b|d\b|w\b)|flair|"
-        r"gadolinium|magnet|\bmri\b|\bt[12]-?w|vertebra|spin(?:e|al)|thoracic|paraple|cord|\basia\b|quadripl|tetrapl|scolio|kyphos|dermatom|"
-        r"injury|\blevel|diabet|\bt[- ]?cells?|t-?lymph|t score|t-score|time\s?point|baseline\s\(t|\(t0\)|tibia|helper|\bcd4|visit|week"
-    ),
-    "N": re.compile(
-        r"h\dn\d|n95|acetyl|sleep|\bpsg\b|polysom|eeg|nitrogen|n-terminal|neuramin|receptor|mask|\bn2o|nitrous|liquid\sn"
-    ),
-    "M": re.compile(
-        r"muscarin|receptor|\bfab\b|leuk|\bmarrow|\bblast|macrophag|antimitoch|\bmca\b|cerebral|artery|branch|occlu|m1\s?segment|protein|month|motor|cortex|aml\b"
-    ),
-}
 _VERTEBRA = re.compile(r"\s*(?:-|–|to|through|/|and|or)\s*(?:[LSC]\d|T\d{1,2}(?![A-Za-z0-9])|1[0-2]\b|[5-9]\b)")
+
+
+_SUFFIXED = re.compile(r"(?:or|and)\s+(?!\s*[a-z]*[TNM][0-4])[a-z]+\)?$")
 
 
 class _Tnm(NamedTuple):
@@ -1058,7 +1106,7 @@ def _tnm(text: _Text) -> None:
         start = match.start()
         if start != joined and start and (view[start - 1].isalnum() or view[start - 1] in "-_." or view[start - 2 : start] == "'-"):
             plain = view[start - 1] == "-" and (start < 2 or not view[start - 2].isalnum())
-            if not plain:
+            if not plain and not re.search(r"(?<![A-Za-z])(?:HG|Hg|LG|Lg|stage)$", view[max(0, start - 6) : start]):
                 pos = start + 1
                 continue
         read = _tnm_run(text, match)
@@ -1066,6 +1114,14 @@ def _tnm(text: _Text) -> None:
             pos = match.end()
             continue
         made, sure = read
+        if _SUFFIXED.search(view, made.start, made.end) and held and held[-1][0].end == made.start:
+            vague = "it is not said whether T, N and M change together"
+            made = replace(made, values=(), problem=vague)
+            at, edge = len(held) - 1, made.start
+            while at >= 0 and held[at][0].end == edge:
+                edge = held[at][0].start
+                held[at] = replace(held[at][0], values=(), problem=vague), held[at][1]
+                at -= 1
         held.append((made, sure))
         pos = joined = made.end if made.end > match.start() else match.end()
     for match in _TNM_WORD.finditer(view):
@@ -1078,15 +1134,15 @@ def _tnm(text: _Text) -> None:
     if not held:
         return
     kinds = {made.system for made, _ in held}
-    strong = _TNM_STRONG.search(text.low) is not None
-    loose = strong or _TNM_OF.search(text.low) is not None
+    strong = text.tables.strong.search(text.low) is not None
+    loose = strong or text.tables.loose.search(text.low) is not None
     for made, sure in held:
         letter = made.system[-1]
         near = text.low[max(0, made.start - 40) : made.end + 40]
         if not sure and len(kinds) < 2:
-            if not (strong if letter == "T" else loose) or _NOT_TNM[letter].search(near):
+            if not (strong if letter == "T" else loose) or text.tables.never[letter].search(near):
                 continue
-        elif not sure and _NOT_TNM[letter].search(near) and not (strong and len(kinds) > 1):
+        elif not sure and text.tables.never[letter].search(near) and not (strong and len(kinds) > 1):
             continue
         text.found.append(made)
 
@@ -1177,32 +1233,30 @@ def _prefix(prefixes: list[str]) -> str | None:
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
-def _gated(view: str, low: str) -> tuple[bool, bool]:
-    """Whether a text can hold a stage, grade or class; whether T, N or M."""
-    return any(need in low for need in _NEEDS), _TNM_GATE.search(view) is not None
-
-
-# A text without any of these words holds no stage, grade or class; names that need one of them beside them are left out.
-_NEEDS = tuple(
-    "stage|grade|class|nyha|pugh|gleason|york|ccs|killip|gold|hoehn|yahr|tanner|ckd|bclc|rai |binet|fontaine|rutherford|kellgren|arbor|figo|isup|"
-    "fibrosis|iss |inss|masaoka|metavir|kl-|k-l|kdigo|dukes|ctp|child|sclc|clavien|canad|chronic kidney|ajcc|gg |gg1|gg2|h&y|h & y".split(
-        "|"
-    )
+# A text without any of these holds no stage, grade or class. Most texts are such, so it is a quick look: three words, and
+# what begins with a capital.
+_NAMED = re.compile(
+    r"[TNM](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+))|NYHA|New York|C(?:hild|KD|CS|TP|anad)|G(?:leason|OLD|G\s?[1-5]|lobal)|Killip|Tanner|BCLC|R(?:ai|-ISS)|"
+    r"Binet|ISUP|Fontaine|Rutherford|Kellgren|K[-/&]?L\b|KDIGO|Hoehn|H\s?&\s?Y|METAVIR|Metavir|F[0-4]|Dukes|Lugano|Ann Arbor|FIGO|INSS|Masaoka|(?:LS|ES|LD|ED)-|"
+    r"Canadian|Clavien|Any|[\uff01-\uff5e\u2160-\u217fІТМΤΜΝ]"
 )
+_TNM_GATE = re.compile(r"[TNM](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+))|[aA]ny [TNM]\b")
 
 
 @lru_cache(maxsize=512)
 def find(text: str) -> tuple[Staging, ...]:
     """The stages, grades and classes of disease in a text, in text order; offsets are those of the text given."""
+    low = text.lower()
+    words = "stage" in low or "grade" in low or "class" in low
+    if not words and "pugh" not in low and "gleason" not in low and "nyha" not in low and _NAMED.search(text) is None:
+        return ()
     view, origin = _view(text)
     low = _lower(view)
-    words, tnm = _gated(view, low)
-    if not words and not tnm:
-        return ()
+    tnm = _TNM_GATE.search(view) is not None
     held = _Text(view, low)
-    if words:
-        done = list(_after_names(held))
-        _at_words(held, done)
+    done = list(_after_names(held)) if held.names else []
+    _at_words(held, done)
+    if "stage" in low or "sclc" in low:
         for match in _LIMITED.finditer(low):
             value = "limited" if (match["which"] or match["short"])[0] == "l" else "extensive"
             held.found.append(Staging(match.start(), match.end(), "stage", (value,)))

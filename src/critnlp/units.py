@@ -166,7 +166,9 @@ _POWER = re.compile(
     r"|(?P<plain>[235²³⁵]))(?!\d|[.,]\d)"
 )
 _LOST_SIGN = re.compile(r"\s(?P<plain>[23])(?![\w.,]*\d|\s*(?:[x×*/-]|(?:h|d|w|m|y)\w*\b|times\b|min))")
-_INVERSE = re.compile(r"\s?\\?(?:\^\s?)?[({]?[-−–⁻]\s?(?P<digit>[1235¹²³⁵])[)}]?(?!\d|[.,]\d)")
+_INVERSE = re.compile(
+    r"\s?\\?(?:\^\s?)?(?:[-−–⁻]\s?(?P<digit>[1235¹²³⁵])|\([-−–]\s?(?P<round>[1235])\)|\{[-−–]\s?(?P<curly>[1235])\})(?!\d|[.,]\d)"
+)
 _RAISES = frozenset("-−–⁻^\\({ \u00a0")
 _DIGIT = {"¹": 1, "²": 2, "³": 3, "⁵": 5}
 _KIND = {2: "area", 3: "volume", 5: "fifth"}
@@ -224,7 +226,8 @@ def _inverse(text: str, part: _Part) -> _Part | None:
     power = _INVERSE.match(text, part.end)
     if power is None or part.kind == "area":
         return None
-    number = _DIGIT.get(power["digit"]) or int(power["digit"])
+    digit = power[power.lastgroup or 0]
+    number = _DIGIT.get(digit) or int(digit)
     if number == 1:
         return part._replace(end=power.end(), power=-1)
     if part.kind != "length":
@@ -529,10 +532,20 @@ _CONTEXT: dict[str, tuple[re.Pattern[str], re.Pattern[str], str]] = {
         "[diop]",
     ),
 }
-_ONE = re.compile(r"(?:(?<![\d.,-])(?:1|one|single|each|an?|0?[.,]\d+|[½¼¾])[\s-]{0,2}|\d-)$|^$", re.IGNORECASE)
+_ONE = re.compile(
+    r"(?P<label>\b(?:day|cycle|visit|week|exon|phase|stage|grade|type|arm|part|cohort|group|step|course|line|level)s?[\s-]+)?"
+    r"(?:(?<![\d.,-])(?:\b(?:1|one|single|each|an?)|0?[.,]\d+|[½¼¾])[\s-]{0,2}|\d-)$|^$",
+    re.IGNORECASE,
+)
 _PER = re.compile(rf"\\?[{_SLASH}]\s*(?:per\s+)?|per\s+", re.IGNORECASE)
 _MOLAR_PER_LITRE = re.compile(rf"\s?[{_SLASH}]\s?(?:L|l|liters?|litres?)(?![^\W_])")
 _BLANKS = re.compile(r"\s*")
+
+
+def _one(text: str, at: int) -> bool:
+    """Whether a singular may stand at an offset: behind "1", "each", "0.5" or a hyphen, but not behind "Day 1"."""
+    one = _ONE.search(text[max(0, at - 20) : at])
+    return one is not None and one["label"] is None
 
 
 def _with_noun(text: str, first: _Part) -> Iterator[_Part]:
@@ -588,7 +601,7 @@ def _first(text: str, at: int, first: _Part) -> Unit | None:
             read.above = ["m[IU]"]
             read.repairs.append(f'"{text[at : first.end]}" read as m[IU]')
             return read.unit()
-    if first.ucum == "s" and text[at : first.end].lower() == "second" and not _ONE.search(text[max(0, at - 8) : at]):
+    if first.ucum == "s" and text[at : first.end].lower() == "second" and not _one(text, at):
         return None  # an ordinal: "Day 1, second dose"
     if first.kind in _PRODUCTS or first.kind in ("mass", "substance") or _MULTIPLIES.match(text, first.end):
         read.multiply()
@@ -596,7 +609,7 @@ def _first(text: str, at: int, first: _Part) -> Unit | None:
         if not read.divide():
             return None
         read.often()
-    if first.spelling.singular and not read.below and not _ONE.search(text[max(0, at - 8) : at]):
+    if first.spelling.singular and not read.below and text[first.end - 1] != ")" and not _one(text, at):
         return None  # "EGFR exon 20 mutation", "Day 1 dose"
     return read.unit()
 
@@ -667,6 +680,8 @@ def _run(run: str) -> _Run:
     )
     rests = (spelling.rest[0].lower() for spelling in _spellings(words[-1]) if spelling.rest)
     going_on = {word.group() for rest in rests if (word := _TOKEN.match(rest))}
+    if "1.73" in run:
+        going_on.add("of")
     return _Run(None if sensitive else _read(run, 0), sensitive, frozenset(_DIVIDING | going_on))
 
 
@@ -687,7 +702,7 @@ _POWER_OF_TEN = re.compile(
     r"(?:[x×*]\s*)?10\s?(?:(?:\\?[\^ˆ]|\*{1,2}|[Ee])\s?(?P<plain>\d{1,2})|(?P<raised>[⁰¹²³⁴-⁹]{1,2}))(?!\d)\s*"
 )
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_CODED = re.compile(r"[\[{*(]|^[a-zA-Z%]+(?:/[a-zA-Z0-9]+)+$")
+_CODED = re.compile(r"[\[{*]|/\(|/a$")
 
 
 @lru_cache(maxsize=4096)
@@ -697,14 +712,14 @@ def normalize_unit(text: str) -> str | None:
     if not text:
         return None
     power = _POWER_OF_TEN.match(text)
-    if power and "\\" not in text:
+    unit = unit_at(text, power.end() if power else 0)
+    if power:
         exponent = int(power["plain"] or power["raised"].translate(_RAISED))
         if power.end() == len(text):
             return with_power(exponent, None)
-        unit = unit_at(text, power.end())
-        return with_power(exponent, unit) if unit and text[unit.end :] in ("", ".") else None
-    unit = unit_at(text, 0)
-    if unit and text[unit.end :] in ("", "."):
+        if unit and text[unit.end :] in ("", "."):
+            return with_power(exponent, unit)
+    elif unit and text[unit.end :] in ("", "."):
         return unit.ucum
     return text if _CODED.search(text) and _terms(text) is not None else None
 

@@ -43,7 +43,12 @@ class Time:
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r"[^\W\d_]+(?:['’]s\b)?|\d+(?:[.,·]\d+)*|\S")
+# A code ("ad26", "y-90", "c1d1") is one word, but for a number that a blank got lost before ("day1", "within28 days").
+_TOKEN = re.compile(
+    r"(?!(?:day|week|visit|month|year|cycle|period|within|least|than|most|for|last|past|of|to|dose|part|step|and|or)-?\d)"
+    r"[^\W\d_]+-?\d[^\W_]*"
+    r"|[^\W\d_]+(?:['’]s\b)?|\d+(?:[.,·]\d+)*|\S"
+)
 _FOLD = re.compile(r"[\s\u200b\ufeff]+|\\(?=[<>=≤≥~+-])|&(?:gt|lt|ge|le);")
 _ENTITIES = {"&gt;": ">", "&lt;": "<", "&ge;": "≥", "&le;": "≤"}
 _SAME = str.maketrans(
@@ -226,6 +231,10 @@ def _table() -> _Table:
 # --- a number with its unit -------------------------------------------------------------------------------------------
 
 
+_Number = tuple[str, int, tuple[str, ...], str | None]  # value, the word behind it, repairs, problem
+_Unit = tuple[int, str, str]  # the word behind it, UCUM code, sense of the table's row
+
+
 @dataclass(frozen=True, slots=True)
 class _Amount:
     """A time in numbers: no value (vague), one, or the two of a range; `end` is the word behind it."""
@@ -238,6 +247,7 @@ class _Amount:
     singular: bool = False
     repairs: tuple[str, ...] = ()
     problem: str | None = None
+    opened: bool = False  # "2 to < 6 years"
 
 
 def _times(value: str, factor: str) -> str:
@@ -249,7 +259,7 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _unit(w: _Words, at: int) -> tuple[int, str, str] | None:
+def _unit(w: _Words, at: int) -> _Unit | None:
     """The unit that begins at `at`, or behind a hyphen there: the word behind it, its UCUM code and the row's sense."""
     if w.at(at) == "-":
         at += 1
@@ -274,38 +284,50 @@ def _amount(w: _Words, at: int) -> _Amount | None:
     if (more := _table().roles["or"].longest(w.words, end)) and _unit(w, more[0]) and w.at(end) != "at":
         end, compare = more[0], more[1][1]
     unit = _unit(w, end)
-    values: tuple[str, ...] = (value,)
-    written, other = value, unit
-    after = unit[0] if unit else end
-    connector = w.at(after)
-    if connector in ("-", "to", "and", "or", "through", "/", "~") and not compare:
-        skip = after + 1
-        second = _number(w, skip)
-        if second and (other := _unit(w, second[1])):
-            joined = connector in ("-", "to", "through", "~") or (connector == "and" and w.at(at - 1) in ("between", "in between"))
-            if joined or (connector == "or" and not unit):
-                unit = unit or other
-                values, repairs = (value, second[0]), (*repairs, *second[2])
-                problem = problem or second[3] or (None if joined else f"{value} or {second[0]}: which one is not said")
-                written, end = f"{value}-{second[0]}", other[0]
-                if unit[1] != other[1] or unit[2] != other[2]:
-                    exact = _common(((value, unit[1]), (second[0], other[1])))
-                    if exact is None or unit[2] or other[2]:
-                        return _Amount((), other[1], other[0], problem="the two bounds have units that do not convert exactly")
-                    values, code = exact
-                    repairs = (*repairs, f"both bounds in {code}")
-                    return _ordered(_Amount(values, code, other[0], repairs=repairs, problem=problem))
-                return _ordered(_scaled(values, written, other, repairs, problem, singular=False))
+    if not compare and (found := _range(w, at, first, unit)):
+        return found
     if not unit or (unit[1] in ("d", "wk") and w.at(at - 1) in _NUMBERED and w.at(unit[0])[:1].isdigit()):
         return None
-    amount = _scaled(values, written, unit, repairs, problem, singular=not w.at(unit[0] - 1).endswith("s"))
-    return replace(amount, compare=compare)
+    return replace(_scaled((value,), value, unit, repairs, problem, singular=not w.at(unit[0] - 1).endswith("s")), compare=compare)
+
+
+def _range(w: _Words, at: int, first: _Number, unit: _Unit | None) -> _Amount | None:
+    """The range whose first number, with a unit of its own or without, is read already: "2-4 weeks", "6 months to < 2 years"."""
+    value, end, repairs, problem = first
+    after = unit[0] if unit else end
+    if w.at(after) == "-" and w.at(after + 1) in ("to", "and", "or"):
+        after += 1
+    connector = w.at(after)
+    if connector not in ("-", "to", "and", "or", "through", "~"):
+        return None
+    joined = connector in ("-", "to", "through", "~") or (connector == "and" and w.at(at - 1) == "between")
+    if not joined and (connector != "or" or unit):
+        return None
+    behind, opened = after + 1, False
+    if (bound := _table().roles["compare"].longest(w.words, behind)) and bound[1][1] in _UPPER:
+        behind, opened = bound[0], bound[1][1] == "lt"
+    second = _number(w, behind)
+    other = _unit(w, second[1]) if second else None
+    if second is None or other is None:
+        return None
+    values, repairs = (value, second[0]), (*repairs, *second[2])
+    problem = problem or second[3] or (None if joined else f"{value} or {second[0]}: which one is not said")
+    if unit and unit[1:] != other[1:]:
+        exact = None if unit[2].isdigit() or other[2].isdigit() else _common(((value, unit[1]), (second[0], other[1])))
+        if exact is None:
+            return _Amount((), other[1], other[0], problem="the two bounds have units that do not convert exactly")
+        amount = _Amount(exact[0], exact[1], other[0], repairs=(*repairs, f"both bounds in {exact[1]}"), problem=problem)
+    else:
+        amount = _scaled(values, f"{value}-{second[0]}", other, repairs, problem, singular=False)
+    if Decimal(amount.values[0]) >= Decimal(amount.values[1]):
+        amount = replace(amount, problem=amount.problem or "the lower bound is not below the upper one")
+    return replace(amount, opened=opened)
 
 
 _NUMBERED: Final = frozenset({"cycle", "visit", "week", "day", "month", "period", "part", "phase", "step", "arm", "c", "dose"})
 
 
-def _number(w: _Words, at: int) -> tuple[str, int, tuple[str, ...], str | None] | None:
+def _number(w: _Words, at: int) -> _Number | None:
     """The number at word `at`: value, the word behind it, repairs and problem."""
     word = w.at(at)
     if word == "half":
@@ -321,6 +343,12 @@ def _number(w: _Words, at: int) -> tuple[str, int, tuple[str, ...], str | None] 
     problem = f"{value} can be read as {number.other}" if number.other else None
     if w.words[end : end + 3] == ["and", "a", "half"]:
         value, end, repairs = _plain(Decimal(value) + Decimal("0.5")), end + 3, (*repairs, f"{value} and a half read as {value}.5")
+    if w.at(end) == "(" and w.at(end + 1) in ("+", "±", "-") and (close := _closing(w, end)):
+        return value, close, repairs, problem or "a tolerance is written, no bound"
+    if w.at(end) == "(" and w.at(end + 1) in "<>≤≥=" and (close := _closing(w, end)):
+        inner = next((_number(w, i) for i in range(end + 2, close) if w.words[i] not in "<>≤≥=/"), None)
+        if inner and inner[1] == close - 1 and Decimal(inner[0]) == Decimal(value):
+            end = close
     if w.at(end) == "(" and w.at(end + 2) == ")" and (again := _number(w, end + 1)) and again[1] == end + 2:
         if Decimal(again[0]) != Decimal(value):
             return value, end + 3, repairs, f"{value} or {again[0]}: the number in brackets is another one"
@@ -329,6 +357,11 @@ def _number(w: _Words, at: int) -> tuple[str, int, tuple[str, ...], str | None] 
         problem = problem or "a tolerance is written, no bound"
         end = next((i + 1 for i in range(end, min(end + 5, len(w.words))) if w.words[i][:1].isdigit()), end)
     return value, end, repairs, problem
+
+
+def _closing(w: _Words, at: int, far: int = 6) -> int | None:
+    """The word behind the bracket that closes the one at `at`, if it is near."""
+    return next((i + 1 for i in range(at + 1, min(at + far, len(w.words))) if w.words[i] == ")"), None)
 
 
 def _scaled(
@@ -347,12 +380,6 @@ def _scaled(
     if code == "?":
         problem = problem or "business days are no unit of time"
     return _Amount(values, code, end, "", sense == "measured", singular, repairs, problem)
-
-
-def _ordered(amount: _Amount) -> _Amount:
-    if len(amount.values) == 2 and Decimal(amount.values[0]) >= Decimal(amount.values[1]):
-        return replace(amount, problem=amount.problem or "the lower bound is not below the upper one")
-    return amount
 
 
 # What a unit is in the smallest one that it converts to exactly.
@@ -412,8 +439,8 @@ def _left(w: _Words, at: int) -> _Left:
         elif role == "compare" and name == "about":
             left.about = True
         elif role == "compare":
-            if left.compare:
-                break
+            if left.compare or (left.lead and (left.lead != "for" or total - found[0] + 1 == here)):
+                break  # "at least for 3 months", but not "below within 14 days"
             left.compare = name
         elif left.lead:
             break
@@ -444,11 +471,25 @@ class _Anchor:
     end: int
     sense: str = ""  # "" for an event that the table does not know
     first: int = 0
+    ahead: bool = False  # "planned surgery": it lies ahead
 
     @property
     def known(self) -> bool:
         """Whether the table holds the event."""
         return bool(self.sense)
+
+    @property
+    def side(self) -> str:
+        """What "within 4 weeks of" this event means: the weeks before it, the weeks after it, "" for nobody can tell."""
+        if "entry" in self.sense or self.ahead or self.name in ("study", "treatment"):
+            return "within"
+        if self.known:
+            return "after" if "onset" in self.sense else ""
+        words = _table().sets
+        head, *_, last = (*self.name.split(), self.name.split()[-1])
+        if head in words["starting"] or last in words["entering"] or self.name in ("day 0", "day -1", "visit 1"):
+            return "within"
+        return "after" if head in words["ending"] else ""
 
 
 _LONG: Final = 18  # no anchor has more words
@@ -462,9 +503,12 @@ def _anchor(w: _Words, at: int) -> _Anchor | None:
 
 @lru_cache(maxsize=16384)
 def _anchor_of(words: tuple[str, ...]) -> _Anchor | None:
-    known = _known_anchor(words, 0)
-    if known is None:
-        return _plain_anchor(words)
+    known, plain = _known_anchor(words, 0), None
+    if known is None or "?" in known.sense:
+        plain = _plain_anchor(words)
+        if known is None or (plain and plain.end > known.end):
+            return plain
+        known = replace(known, sense=known.sense.strip("? "))
     # "Day 1 (randomization)": what stands in brackets says which day it is.
     if known.end + 1 < len(words) and words[known.end] == "(":
         inner = _known_anchor(words, known.end + 1) or _numbered(words, known.end + 1)
@@ -475,13 +519,14 @@ def _anchor_of(words: tuple[str, ...]) -> _Anchor | None:
 
 def _known_anchor(words: tuple[str, ...], at: int) -> _Anchor | None:
     table = _table()
-    start = at
+    start, ahead = at, False
     while True:
         found = table.roles["anchor"].longest(words, at)
         skip = table.roles["word planned"].longest(words, at)
         if found and not (skip and skip[0] > found[0]):
             break
         if skip:
+            ahead = ahead or not table.sets["ahead"].isdisjoint(words[at : skip[0]])
             at = skip[0]
         elif at < len(words) and words[at] in table.sets["article"]:
             at += 1
@@ -490,15 +535,17 @@ def _known_anchor(words: tuple[str, ...], at: int) -> _Anchor | None:
     end, (_, name, sense) = found
     follow = words[end] if end < len(words) else ""
     # "first dose of rituximab", "start of therapy for tuberculosis": any medicine, not the study's.
-    if name in ("first_dose", "last_dose", "end_of_treatment") and follow in ("of", "with", "for") and "weak" not in sense:
-        behind = words[end + 1] if end + 1 < len(words) else ""
-        if not (behind[:1].isdigit() or behind in WORDS or behind in ("at", "each", "both", "a")):
-            return None
+    if (
+        name in ("first_dose", "last_dose", "end_of_treatment", "treatment")
+        and follow in ("of", "with", "for")
+        and "weak" not in sense
+    ):
+        sense += " ?"
     if tail := table.roles["word visitword"].longest(words, end):
         end = tail[0]
     if (number := _numbered(words, end)) and number.end - end <= 3:
         end = number.end
-    return _Anchor(name, end, sense, start)
+    return _Anchor(name, end, sense, start, ahead)
 
 
 def _numbered(words: tuple[str, ...], at: int) -> _Anchor | None:
@@ -514,9 +561,15 @@ def _numbered(words: tuple[str, ...], at: int) -> _Anchor | None:
 def _plain_anchor(words: tuple[str, ...]) -> _Anchor | None:
     """An event by its own words, up to a word that cannot belong to it."""
     table = _table()
-    at = 0
-    while at < len(words) and words[at] in table.sets["article"]:
-        at += 1
+    at, ahead = 0, False
+    while at < len(words):
+        if skip := table.roles["word planned"].longest(words, at):
+            ahead = ahead or not table.sets["ahead"].isdisjoint(words[at : skip[0]])
+            at = skip[0]
+        elif words[at] in table.sets["article"] or words[at] in _EARLIER:
+            at += 1
+        else:
+            break
     name: list[str] = []
     start = end = at
     while at < len(words) and len(name) < 7:
@@ -525,16 +578,21 @@ def _plain_anchor(words: tuple[str, ...]) -> _Anchor | None:
             at = end = number.end
             continue
         word = words[at]
-        if not (word.isalpha() and word.isascii()) or word in table.sets["stop"]:
+        if word.isdigit() and name and len(word) < 6 and not table.roles["unit"].longest(words, at + 1):
+            pass  # "first dose of AMG 510"
+        elif not word[:1].isalpha() or word in table.sets["stop"]:
             break
-        if not (not name and word == "of"):
+        if name or word != "of":
             name.append(word)
         at += 1
         if word not in ("of", "the", "a", "an", "their", "his", "her"):
             end = at
     while name and name[-1] in ("of", "the", "a", "an", "their", "his", "her"):
         name.pop()
-    return _Anchor(" ".join(name), end, "", start) if name else None
+    return _Anchor(" ".join(name), end, "", start, ahead) if name else None
+
+
+_EARLIER: Final = frozenset({"prior", "previous", "other"})  # "since prior chemotherapy": since it
 
 
 # --- what stands behind it --------------------------------------------------------------------------------------------
@@ -552,6 +610,7 @@ class _Right:
     anchors: list[_Anchor] = field(default_factory=list)
     others: list[tuple[str, _Amount]] = field(default_factory=list)  # "or 5 half-lives", each with its comparison
     joined: list[tuple[str, _Amount]] = field(default_factory=list)  # "and ≤ 12 weeks"
+    shared: bool = False  # "4 weeks before and 2 weeks after X": the anchor stands behind the second time
     choose: Choose | None = None
     problem: str | None = None
 
@@ -590,7 +649,7 @@ def _behind(w: _Words, at: int, left: _Left, amount: _Amount) -> _Right:
     right = _Right(at)
     bracket = int(w.at(at) in ("(", ","))
     more = table.roles["or"].longest(w.words, at + bracket)
-    closed = more and not (w.at(at) == "(" and w.at(more[0]) != ")")
+    closed = more and w.at(more[0]) != "than" and not (w.at(at) == "(" and w.at(more[0]) != ")")
     if more and closed and not _unit(w, more[0]) and not _amount(w, more[0]):
         right.end, right.compare = more[0] + (w.at(at) == "("), more[1][1]
     if length := table.roles["word length"].longest(w.words, right.end):
@@ -600,7 +659,7 @@ def _behind(w: _Words, at: int, left: _Left, amount: _Amount) -> _Right:
     _others(w, right)
     _choice(w, right)
     _toward(w, right, left, amount)
-    if right.direction:
+    if right.direction and not right.shared:
         if not right.choose:
             _others(w, right, late=True)
         _choice(w, right)
@@ -689,6 +748,7 @@ def _toward(w: _Words, right: _Right, left: _Left, amount: _Amount) -> None:
     """Reads the direction and the anchor."""
     table = _table()
     at = right.end
+    at += bool(right.choose) and w.at(at) == ","
     if span := table.roles["word span"].longest(w.words, at):
         at = span[0]
     found = table.roles["direction"].longest(w.words, at)
@@ -696,39 +756,37 @@ def _toward(w: _Words, right: _Right, left: _Left, amount: _Amount) -> None:
         return
     end, (_, name, sense) = found
     words = w.words[at:end]
-    if name == "before" and w.at(end) in ("and", "or", "/", ",") and (shared := _shared(w, end + 1)):
-        right.direction, right.end, right.anchors = "before", end, [shared]
+    if words == ["post"] and w.at(end).startswith("menopaus"):
         return
-    right.elapsed = sense == "elapsed"
+    if name == "before" and w.at(end) in ("and", "or", "/", ",") and (shared := _shared(w, end + 1)):
+        right.direction, right.end, right.anchors, right.shared = "before", end, [shared], True
+        return
     if name == "ago":
         right.end, right.direction = end, "ago"
         return
     anchor = _anchor(w, end)
-    if name == "of" and not (
-        anchor and (left.lead in ("within", "in", "upto") or left.compare in ("le", "lt") or len(amount.values) == 2)
-    ):
+    known = anchor is not None and anchor.known
+    if name == "to":
+        if not (left.period == "past" and anchor and anchor.side == "within"):
+            return
+        name = "before"
+    elif name == "of":
+        bounded = left.lead in ("within", "in", "upto") or left.compare in _UPPER or left.period or len(amount.values) == 2
+        if not (bounded and anchor and (known or left.lead == "within")):
+            return
+    elif name == "from" and not known and not (left.lead in ("within", "for", "upto") or left.compare or right.compare):
         return
-    if name == "of" and anchor and not anchor.known and left.lead not in ("within",):
-        return
-    if (
-        name == "from"
-        and anchor
-        and not anchor.known
-        and not (left.lead in ("within", "for", "upto") or left.compare or right.compare)
-    ):
-        return
-    if name == "before" and words in (["prior"], ["pre"], ["previous"]) and not (anchor and anchor.known):
+    if name == "before" and words in (["prior"], ["pre"], ["previous"]) and not known:
         anchor = None
     if anchor is None:
         # "6 months prior": before the study, as "6 months ago".
-        right.direction, right.end = ("ago" if name == "before" and words != ["pre"] else name if name == "after" else ""), end
-        if not right.direction:
-            right.end = at
+        if name in ("after", "since") or (name == "before" and words != ["pre"]):
+            right.direction, right.end = "ago" if name == "before" else name, end
         return
-    right.direction, right.end = name, anchor.end
+    right.direction, right.end, right.elapsed = name, anchor.end, sense == "elapsed"
     right.anchors = [anchor]
     # A second event: "screening or baseline", "enrollment/randomization".
-    if w.at(anchor.end) in ("or", "/") and anchor.known:
+    if w.at(anchor.end) in ("or", "/") and known:
         other = _known(w, anchor.end + 1)
         if other and "period" not in other.sense:
             right.end = other.end
@@ -787,7 +845,7 @@ _UPPER: Final = frozenset({"le", "lt"})
 def _bounds(amount: _Amount, compare: str, side: Literal["low", "high"]) -> _Bounds:
     """The bounds of an amount; `side` is the one that a number without a comparison bounds."""
     if len(amount.values) == 2:
-        return _Bounds(amount.unit, amount.values[0], True, amount.values[1], True)
+        return _Bounds(amount.unit, amount.values[0], True, amount.values[1], not amount.opened)
     value = amount.values[0]
     if compare in _LOWER or (compare not in _UPPER and side == "low"):
         return _Bounds(amount.unit, low=value, low_inclusive=compare != "gt")
@@ -849,6 +907,8 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
     if lead == "over" and direction == "ago":
         lead, compare = "", "gt"
     ranged = len(amount.values) == 2
+    if ranged and compare:
+        problem = problem or "which of the two numbers bounds is not said"
     reading = _Reading(kind="window" if direction or left.period else "duration")
     if not direction and not left.period and lead in ("within", "in"):
         reading.kind = "window"
@@ -865,7 +925,7 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
     if left.period == "next" and direction in ("", "from", "of", "after"):
         relation = "after"
     elif left.period == "first" and direction in ("after", "of", "from", "since"):
-        relation = "after" if anchor and anchor.known else None
+        relation = "after" if anchor else None
     elif left.period == "first":
         relation = None
     elif lead == "every":
@@ -878,7 +938,7 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
         if ranged:
             reading.problem = "which of the two numbers bounds is not said"
             return reading
-        if direction in ("after",) or (anchor and direction in ("of", "from") and "entry" not in anchor.sense):
+        if direction == "after" or (anchor and direction in ("of", "from") and anchor.side != "within"):
             reading.problem = "the direction in time is not certain"
             return reading
         direction = direction or "ago"
@@ -897,11 +957,10 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
             return _since(reading, left, amount, compare)
         elif compare in _UPPER or lead == "within":
             relation = "within"
-    elif direction in ("after", "from") and compare in _LOWER and (right.elapsed or not lead) and _opens(w, left.start, clause):
-        if anchor and ("entry" not in anchor.sense):
+    elif direction in ("after", "from") and compare in _LOWER and not lead and (right.elapsed or _opens(clause)):
+        if anchor and anchor.side != "within":
             return _since(_Reading(past=True, event=True), left, amount, compare)
-        if direction == "after":
-            relation, side = "after", "low"
+        relation, side = ("after", "low") if direction == "after" else ("before", "low")
     elif lead == "for":
         if direction == "after":
             relation = "after"
@@ -909,7 +968,9 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
         elif direction in ("", "before", "ago"):
             relation, side = "for", "low"
     elif direction == "before":
-        if ranged or lead in ("within", "in", "during", "from", "upto") or compare in _UPPER:
+        if lead == "from" and not ranged and compare not in _UPPER:
+            relation, side = "for", "low"  # "starting 4 weeks before X": at X it has lasted 4 weeks
+        elif ranged or lead in ("within", "in", "during", "upto") or compare in _UPPER:
             relation = "within" if compare not in _LOWER else None
         elif compare in _LOWER:
             relation, side = "before", "low"
@@ -926,30 +987,39 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
             relation = "within"
     elif direction == "after":
         if ranged or compare in _UPPER or lead in ("within", "in", "during", "until", "upto", "throughout", "over"):
-            relation = "after" if compare not in _LOWER or lead in ("until",) else None
+            relation = "after" if compare not in _LOWER or lead == "until" else None
             compare = "" if lead == "until" and compare in _LOWER else compare
+        elif w.at(left.start - 1) in ("and", "or", "plus", "until", "including") and not _RUNNING.isdisjoint(clause):
+            relation, compare = "after", ""  # "throughout the study and 30 days after it"
         elif compare in _LOWER or lead == "from":
             relation, side = "after", "low"
     elif direction in ("of", "from"):
         if compare not in _LOWER and anchor and (lead or compare or ranged):
-            if "entry" in anchor.sense or anchor.name in ("study", "treatment"):
-                relation = "after" if _future(clause) is True else "within" if _future(clause) is False else None
-            elif "onset" in anchor.sense or (direction == "from" and anchor.known):
+            if anchor.side == "within":
+                relation = {True: "after", False: "within", None: None}[_future(clause)]
+            elif anchor.side == "after" or (direction == "from" and anchor.known):
                 relation = "after"
+            elif direction == "from" and not lead and _opens(clause):
+                relation, reading.event = "within", True
+        elif direction == "from" and anchor and anchor.side == "within" and not lead and _future(clause) is False:
+            relation, side = "before", "low"
     elif lead in ("within", "in"):
         future = _future(clause)
         if compare not in _LOWER and future is not None:
             relation = "after" if future else "within"
-    elif not direction and right.choose and not (lead or compare or {"washout", "wash"} & set(clause)):
+    elif not direction and (
+        (compare in _UPPER and _recent(w, left.start))
+        or (right.choose and not (lead or compare or {"washout", "wash"} & set(clause)))
+    ):
         relation, reading.kind = "within", "window"
-    elif not direction and (right.duration or lead in ("between", "upto", "")) and _lasts(w, left.start, right):
+    elif not direction and lead in ("between", "upto", "") and (lasts := _lasts(w, left.start, right)):
         relation, side = "for", "low"
-        if not compare and not ranged and lead != "upto":
+        if not compare and not ranged and lead != "upto" and lasts != "of":
             return _Reading(kind="duration")
         if lead == "upto":
             side = "high"
     if relation is None:
-        if reading.kind == "duration" and _measured(w, left.start):
+        if reading.kind == "duration" and (_measured(w, left.start, right.end) or _adjective(w, left, amount, right)):
             return _Reading(kind="duration")
         reading.problem = _why(left, right, direction)
         return reading
@@ -961,7 +1031,9 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
             reading.problem = "two bounds that do not go together"
             return reading
         bounds = both
-    if direction == "since":
+    if relation == "before" and bounds.high is not None:
+        relation = "within"
+    if reading.event:
         anchors = ["enrollment"]
     elif not anchors:
         anchors = [] if relation == "for" and not (direction or left.period) else ["enrollment"]
@@ -980,7 +1052,9 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
     if choose and len(all_bounds) != 2:
         choose = None
     reading.windows = tuple(
-        b.window(relation, _swap(relation, name) if name else None, choose) for name in (anchors or [""]) for b in all_bounds
+        b.window(relation, _swap("within" if left.period == "first" else relation, name) if name else None, choose)
+        for name in (anchors or [""])
+        for b in all_bounds
     )
     reading.past = relation in ("within", "before") and _LATE.isdisjoint(anchors)
     if relation == "for" and not left.period and direction != "before":
@@ -1008,10 +1082,15 @@ def _since(reading: _Reading, left: _Left, amount: _Amount, compare: str) -> _Re
     return reading
 
 
-def _opens(w: _Words, start: int, clause: Sequence[str]) -> bool:
-    """Whether nothing stands before the time that it could date: "At least 4 weeks after surgery"."""
-    neutral = _table().sets["neutral"]
-    return all(word in neutral or not word.isalpha() for word in clause)
+_RUNNING: Final = frozenset({"during", "throughout", "duration", "course", "while", "participation"})
+
+
+def _opens(clause: Sequence[str]) -> bool:
+    """Whether nothing that it could date stands before the time: "At least 4 weeks after surgery", "who is ≥ 4 weeks from"."""
+    sets = _table().sets
+    if len(clause) >= 2 and clause[-1] in sets["being"] and clause[-2] in sets["whoever"]:
+        return True
+    return all(word in sets["neutral"] or not word.isalpha() for word in clause)
 
 
 def _future(clause: Sequence[str]) -> bool | None:
@@ -1040,16 +1119,37 @@ def _before(w: _Words, start: int, far: int = 4) -> Iterator[str]:
         at -= 1
 
 
-def _lasts(w: _Words, start: int, right: _Right) -> bool:
-    """Whether the words around a duration say that it is one: "duration ≥ 6 months", "6 months or longer"."""
+def _lasts(w: _Words, start: int, right: _Right) -> str:
+    """Whether the words around a duration say that it is one: "duration ≥ 6 months", "12 months of amenorrhea" ("of")."""
     lasting = _table().sets["lasting"]
-    near = list(_before(w, start, 3))
-    return right.duration or w.at(right.end - 1) == "longer" or any(word in lasting for word in near[:3])
+    if right.duration or w.at(right.end - 1) == "longer":
+        return "length"
+    behind = [word for word in w.words[right.end : right.end + 6] if word not in "()-"]
+    if behind[:1] == ["of"] and any(word in lasting for word in behind[1:5]):
+        return "of"
+    if behind[:1] and (behind[0] in lasting or behind[:2] == ["post", "menopausal"]) and behind[0] != "period":
+        return "behind"
+    return "before" if any(word in lasting for word in _before(w, start, 3)) else ""
 
 
-def _measured(w: _Words, start: int) -> bool:
+def _measured(w: _Words, start: int, end: int) -> bool:
     """Whether the time is a measured quantity: a life expectancy, a survival, an interval."""
-    return any(word in _table().sets["measured"] for word in _before(w, start, 5))
+    measured = _table().sets["measured"]
+    return any(word in measured for word in (*_before(w, start, 5), *w.words[end : end + 3]))
+
+
+def _recent(w: _Words, start: int) -> bool:
+    """Whether it stands in a bracket that says how recent: "recent stroke (< 6 months)"."""
+    if w.at(start - 1) != "(":
+        return False
+    return not {"recent", "recently"}.isdisjoint(w.words[max(start - 8, 0) : start])
+
+
+def _adjective(w: _Words, left: _Left, amount: _Amount, right: _Right) -> bool:
+    """Whether the time only describes the noun behind it: "a 4-week washout", "24 hours apart"."""
+    if left.lead or left.compare or right.compare or not w.at(right.end)[:1].isalpha():
+        return False
+    return w.at(right.end) == "apart" or amount.singular or "-" in w.text[w.starts[left.start] : w.ends[right.end - 1]]
 
 
 def _same(amount: _Amount, other: _Amount) -> bool:
@@ -1146,6 +1246,7 @@ def _amounts(w: _Words, taken: bytearray) -> _Found:
     if not any(word in units for word in w.words):
         return
     at, aged = 0, -9  # the word behind the last age
+    last: tuple[int, _Left, str] | None = None  # the word behind the last time, what stood before it, its direction
     while at < len(w.words):
         word = w.words[at]
         amount = None
@@ -1171,6 +1272,14 @@ def _amounts(w: _Words, taken: bytearray) -> _Found:
             at = end
             continue
         right = _behind(w, amount.end, left, amount)
+        if not right.direction and right.joined and table.roles["word aged"].longest(w.words, right.end):
+            at = aged = right.end
+            continue
+        if left.lead == "to":
+            left = left if right.direction == "after" else _Left(at)
+            left.lead = left.lead and "until"
+        if last and right.direction == last[2] and w.words[last[0] : left.start] in _LISTED and not (left.lead or left.compare):
+            left.lead, left.compare, left.period = last[1].lead, last[1].compare, left.period or last[1].period
         bare = not (left.lead or left.compare or left.period or left.vague or right.direction or right.compare or right.duration)
         if _is_value(w, left, amount, right, bare):
             at = amount.end
@@ -1202,6 +1311,11 @@ def _amounts(w: _Words, taken: bytearray) -> _Found:
             ),
         )
         at = right.end
+        last = (right.end, left, right.direction) if reading.windows and right.direction and not reading.negated else None
+
+
+# In "within 28 days prior to A and 7 days prior to B" the second time has the preposition of the first.
+_LISTED: Final = ([","], ["and"], ["or"], [",", "and"], [",", "or"], ["and", "/", "or"])
 
 
 def _without_number(w: _Words, at: int, left: _Left) -> _Amount | None:
@@ -1244,8 +1358,8 @@ def _is_age(w: _Words, left: _Left, amount: _Amount, aged: int) -> bool:
         return not _dated(w, end) or near[0] in ("age", "aged", "gestation", "gestational", "ga", "older", "younger")
     # "over 65 years", "≥ 18 years": with nothing beside it, so many years are an age.
     plain = not (left.period or left.vague or left.lead in ("within", "for", "in", "during", "throughout", "until", "after", "at"))
-    if amount.unit == "a" and plain and amount.values and Decimal(amount.values[-1]) >= 12:
-        return not _dated(w, end)
+    if amount.unit == "a" and plain and amount.values and (Decimal(amount.values[-1]) >= 12 or "age" in w.words):
+        return not _dated(w, end) and not (near and near[0] in table.sets["lasting"])
     return False
 
 
@@ -1257,6 +1371,8 @@ def _dated(w: _Words, end: int) -> bool:
 def _is_value(w: _Words, left: _Left, amount: _Amount, right: _Right, bare: bool) -> bool:
     """Whether the number is no time but a measured value or part of a name: "24-hour urine", "prothrombin time < 14 seconds"."""
     table = _table()
+    if bare and len(w.at(amount.end - 1)) == 1 and w.at(amount.end - 1).isalpha():
+        return True  # "2d", "24 h"
     hyphen = "-" in w.text[w.starts[left.start] : w.ends[amount.end - 1]]
     if amount.measured and not (left.lead or left.period or right.direction):
         return True
@@ -1289,10 +1405,15 @@ def _frames(w: _Words, taken: bytearray) -> _Found:
     tree = table.roles["frame"]
     at = 0
     while at < len(w.words):
-        if taken[at] or w.words[at] not in tree.words:
+        if taken[at] or (w.words[at] not in tree.words and w.words[at] != "anytime"):
             at += 1
             continue
         found = tree.longest(w.words, at)
+        moment = table.roles["moment"].longest(w.words, at)
+        if moment and not (found and _frame(w, at, found[0], [found[1][1]])):
+            yield at, moment[0], Time(w.starts[at], w.ends[moment[0] - 1], "anchor")
+            at = moment[0]
+            continue
         if not found:
             at += 1
             continue
@@ -1310,13 +1431,14 @@ def _frames(w: _Words, taken: bytearray) -> _Found:
 
 def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] | None:
     """The time that the prepositions `names` and the event at word `end` make, and the word behind it."""
-    if w.words[at:end] in (["at", "any", "time"], ["any", "time"]):
-        return end, Time(w.starts[at], w.ends[end - 1], "anchor")
     anchor = _anchor(w, end)
-    if anchor is None:
+    # Behind a unit it belongs to a time that could not be read: "28 (+ 7) days prior to Day 1".
+    if anchor is None or w.at(at - 1) in _table().roles["unit"].words:
         return None
     numbered = _numbered_at(anchor)
-    if not (anchor.known or numbered):
+    if not (
+        anchor.known or numbered or (set(names) == {"before"} and w.at(at) != "up" and anchor.name.split()[0] not in _NOT_BEFORE)
+    ):
         return None
     period = "period" in anchor.sense
     if any(name in ("at", "on") for name in names) and (period and anchor.name not in ("follow_up", "run_in", "washout")):
@@ -1337,6 +1459,9 @@ def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] |
     kind: Kind = "window" if "during" in names or period else "anchor"
     past = set(names) == {"before"} and _LATE.isdisjoint(anchors)
     return stop, Time(w.starts[at], w.ends[stop - 1], kind, windows, past=past)
+
+
+_NOT_BEFORE: Final = frozenset({"age", "mentioned", "date", "time", "period", "proceeding", "each", "meals", "meal", "you", "we"})
 
 
 def _numbered_at(anchor: _Anchor) -> bool:
