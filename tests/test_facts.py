@@ -55,17 +55,17 @@ def read(nlp: Language, text: str, kind: str = "I") -> tuple[schema.ParsedTrial,
 
 
 def agrees(expected: str, rule: schema.Rule) -> bool:
-    """Whether a rule is what a row expects: a whole tree, or after "facts:" the facts of a tree whatever its form."""
-    if not expected.startswith("facts:"):
+    """Whether a rule is what a row expects: a whole tree; after "facts:" its facts whatever its form; after "only:" no others."""
+    mode, colon, parts = expected.partition(":")
+    if not colon or mode not in ("facts", "only"):
         return same(expected, compact(rule))
-    wanted = [part.strip() for part in expected.removeprefix("facts:").split("|") if part.strip()]
+    wanted = [part.strip() for part in parts.split("|") if part.strip()]
     found = list(facts(rule))
     beside = [*found, *remarks(rule)]
     numbers = [f for f in beside if f.range is not None or f.about in ("staging", "scale") or (f.windows and not wanted)]
     # Every fact that is listed is there, and no number, stage or score that is not.
-    return all(any(fits(one, fact) for fact in found) for one in wanted) and all(
-        any(fits(one, fact) for one in wanted) for fact in numbers
-    )
+    there = mode == "only" or all(any(fits(one, fact) for fact in found) for one in wanted)
+    return there and all(any(fits(one, fact) for one in wanted) for fact in numbers)
 
 
 def fits(expected: str, fact: schema.Fact) -> bool:
@@ -478,6 +478,6 @@ def test_every_family_has_its_phrases() -> None:
 def test_the_expectations_are_notation() -> None:
     for row in ROWS:
         for expected in row["rule"].split(" OR "):
-            parts = expected.removeprefix("facts:").split("|") if expected.startswith("facts:") else [expected]
+            parts = re.sub("^(facts|only):", "", expected).split("|")
             for leaf in (leaf for part in parts for leaf in leaves(tree(part))):
                 assert not re.search(r"[≥≤]|[<>]=?(\s|$)|=(\s|$)|[^\s<>]=\d", leaf), leaf
