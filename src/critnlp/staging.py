@@ -196,6 +196,7 @@ class _Tables(NamedTuple):
     contexts: dict[str, tuple[re.Pattern[str], tuple[int, ...]]]  # by word: what is staged
     after: frozenset[str]  # the "-" rows
     between: frozenset[str]
+    beside: frozenset[str]
     before: re.Pattern[str]
     never: dict[str, re.Pattern[str]]
     strong: re.Pattern[str]
@@ -222,7 +223,7 @@ def _tables() -> _Tables:
     for word in ("stage", "grade", "class"):
         held = [(index, row["context"]) for index, row in enumerate(rows) if row["context"] and word in systems[index].words]
         parts = "|".join(f"({_either(context.lower())})" for _, context in held)
-        contexts[word] = re.compile(rf"(?:{parts})(?![a-z0-9])"), tuple(index for index, _ in held)
+        contexts[word] = re.compile(rf"\b(?:{parts})(?![a-z0-9])"), tuple(index for index, _ in held)
     by_name: dict[str, _System] = {}
     for system in systems:
         by_name.setdefault(system.name, system)
@@ -236,6 +237,7 @@ def _tables() -> _Tables:
         contexts,
         frozenset(other["-after"]["names"].split(" | ")),
         frozenset(other["-between"]["names"].split(" | ")),
+        frozenset(other["-beside"]["names"].split(" | ")),
         re.compile(rf"\W{{0,3}}(?:\s*\([^)]*\)\s*)?(?:{_either(other['-before']['names'])})(?![\w-])"),
         {letter: re.compile(_either(other["-" + letter]["names"])) for letter in "TNM"},
         re.compile(_either(strong)),
@@ -352,7 +354,7 @@ def _before(low: str, start: int) -> tuple[str, int]:
 
 # --- members: "IIIB-IV", "≥ 2 and < 4", "A or B7" ---------------------------------------------------------------------
 
-_END = r"(?![A-Za-z0-9]|[.,]\d|\s?%)"
+_END = r"(?![A-Za-z0-9]|[.,]\d|\.[A-Za-z]\b|\s?%)"
 _NUMERAL = re.compile(
     r"(?P<roman>(?:IV|VI|V|I{1,3})(?:[A-E][1-3]?|[SX]|[a-e][1-3]?|[\s-][ABC](?![A-Za-z0-9]|[\s-]*(?:[cC]ell|[sS]ymptom)))?"
     r"|(?:iv|vi|v|i{1,3})(?:[a-c][1-3]?)?)" + _END + r"|(?P<digit>(?:[GF](?=[0-5]))?[0-6](?:\.5)?(?:[A-Ea-e][1-3]?|S|is)?)" + _END
@@ -373,8 +375,10 @@ _QUALIFIER = re.compile(
     r"(?:(?:(?:marginally|potentially|surgically|initially)\s+)?(?:un|non-?\s?|in)?(?:resectable|resected|operable)|selected|select|limited|"
     r"early|advanced|high-risk|low-risk|bulky|non-?bulky|superficial|metastatic|recurrent|small|large)\s+"
 )
+# What may stand between two members: "III [moderate] or IV", "IIIB N3, IIIC".
 _GLOSS = re.compile(
-    r"\s*[(\[](?![^()\[\]]*\b(?:stage|grade|class)\b)[^()\[\]]{1,60}[)\]](?=\s*(?:,|/|-|&|or\b|and\b|to\b|through\b))"
+    r"(?:\s*[(\[](?![^()\[\]]*\b(?:stage|grade|class)\b)[^()\[\]]{1,60}[)\]]|\s+[cp]?[tnm][0-4x][a-d]?(?:-[0-4])?(?:[\s,]*[tnm][0-4x][a-d]?(?:-[0-4])?)*)"
+    r"(?=\s*(?:,|/|-|&|or\b|and\b|to\b|through\b))"
 )
 _COUNTED = re.compile(
     r"\s*-?\s*(?:or\s+more\s+(?!severe|advanced)|(?:consecutive|prior|previous|different|additional|separate|of\s+the)\b|(?:calendar\s+)?"
@@ -475,11 +479,9 @@ def _run(view: str, low: str, pos: int, system: _System | None, *, between: bool
             break
         written, until = found
         plain = written.isdigit() and not again and not letters
-        if plain and (_COUNTED.match(low, until) or (match["list"] and (written[0] in "IViv") != roman)):
+        if plain and (_COUNTED.match(low, until) or (match["list"] and roman)):
             break
-        if roman and not again and written.isdigit() and match["list"]:
-            break
-        if not roman and not letters and not again and written[0] in "IViv" and (match["list"] or "").strip() not in ("/", ""):
+        if not roman and not letters and not again and written in ("I", "IV", "V") and re.compile(r"\s+[a-z]").match(view, until):
             break  # "grade 2 or IV antibiotics"
         members.append(_Member(written, comparator, link))
         if qualifier:
@@ -613,7 +615,7 @@ _STEP = re.compile(r"\W*(?:treatment|therapy|participants?|patients?|subjects?|o
 _DISEASE = re.compile(
     r"cancer|carcinom|melanom|sarcom|lymphom|leuk|myelom|blastom|gliom|tumou?r|neoplas|malignan|metasta|nsclc|sclc|hodgkin|seminom|mesotheliom|disease|ulcer|hypertension|"
     r"edema|fibros|kidney|ckd|renal|sarcoid|endometrio|prolapse|retinopath|necro|dementia|syndrome|copd|parkinson|injur|disorder|cirrho|failure|psoria|"
-    r"wound|sore|hiv|aids|gvhd|apnea|periodont|hernia|keratoconus|osteo|arthr|hole|rop\b|neuropath|nephro|ptosis|palsy|paralys|pressure|tendon|diabet|nsclc"
+    r"wound|sore|hiv|aids|gvhd|apnea|periodont|hernia|keratoconus|tnbc|crc\b|hcc\b|dlbcl|hnscc|scc\b|encephalopath|hepatitis|osteo|arthr|hole|rop\b|neuropath|nephro|ptosis|palsy|paralys|pressure|tendon|diabet|nsclc"
 )
 _CANCER = re.compile(
     r"cancer|carcinom|melanom|sarcom|lymphom|myelom|blastom|tumou?r|neoplas|malignan|metasta|nsclc|sclc|hodgkin|seminom|mesotheliom|hnscc|crc|dlbcl|\bhcc|tnbc"
@@ -629,6 +631,7 @@ _EDITION = re.compile(
     r"(?:ajcc|uicc|cancer|tnm|staging|manual|system|classification|figo|criteria)?[\W_]*(?:(?P<before>\d)(?:st|nd|rd|th)[\s,.]*(?:ed\b|edition|version)|"
     r"(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|(?:edition|version|ed\.|ver\.?|v\.?)\s?(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.]))"
 )
+_YEAR = re.compile(r"figo\W{0,3}((?:19|20)\d\d)|((?:19|20)\d\d)\W{0,3}(?:figo|staging|version|revis)")
 _NTH = {"fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9"}
 
 
@@ -643,14 +646,13 @@ def _opens(low: str, start: int) -> bool:
 class _Text:
     """One text with what all of its mentions look up in it."""
 
-    __slots__ = ("_breaks", "_near", "found", "low", "names", "tables", "used", "view")
+    __slots__ = ("_breaks", "found", "low", "names", "tables", "used", "view")
 
     def __init__(self, view: str, low: str) -> None:
         self.view, self.low, self.tables = view, low, _tables()
         self.found: list[Staging] = []
         self.used: set[tuple[int, int]] = set()  # names that lead a mention
         self._breaks: list[int] | None = None
-        self._near: dict[str, list[tuple[int, int, int]]] = {}
         self.names = self._names()
 
     def _names(self) -> list[_Name]:
@@ -681,37 +683,35 @@ class _Text:
         after = [stop for stop in self._breaks[at:] if stop >= end]
         return (self._breaks[at - 1] + 1 if at else 0), (after[0] if after else len(self.view))
 
-    def nearby(self, word: str) -> list[tuple[int, int, int]]:
-        """Where the text says what is staged, graded or classed: start, end, system."""
-        if word not in self._near:
-            pattern, systems = self.tables.contexts[word]
-            self._near[word] = [
-                (*match.span(), systems[(match.lastindex or 1) - 1])
-                for match in pattern.finditer(self.low)
-                if _opens(self.low, match.start())
-            ]
-        return self._near[word]
+    def nearby(self, word: str, low: int, high: int) -> Iterator[tuple[int, int, int]]:
+        """Where the text says between two positions what is staged, graded or classed: start, end, system."""
+        pattern, systems = self.tables.contexts[word]
+        for match in pattern.finditer(self.low, low, high):
+            yield match.start(), match.end(), systems[(match.lastindex or 1) - 1]
 
-    def edition(self, start: int, end: int) -> str | None:
-        """The edition of the staging manual that the clause around a span names."""
+    def edition(self, start: int, end: int, system: str) -> str | None:
+        """The edition of the staging manual that the clause around a span names; of FIGO, the year."""
         low, high = self.clause(start, end)
+        if system == "FIGO":
+            year = _YEAR.search(self.low, low, high)
+            return (year[1] or year[2]) if year else None
         for match in _EDITION.finditer(self.low, low, high):
             return match["before"] or match["after"] or match["plain"] or _NTH[match["word"]]
         return None
 
 
-_FAR = re.compile(r"(?:\s|-)(?:from|due|to|with|after|than|by|except|without|or|and|no|not)(?:\s)|[;.]")
+_FAR = re.compile(r"(?:\s|-)(?:from|due|to|with|after|than|by|except|without|or|and|no|not)(?:\s)|[;.%<>≥≤]|(?<![\d(])\d(?!\d)")
 
 
 def _context(text: _Text, word: str, start: int, end: int) -> tuple[int | None, bool]:
     """The system that the thing staged makes certain, and whether it stands right beside the mention."""
     low, high = text.clause(start, end)
     best: tuple[int, int] | None = None
-    for first, last, system in text.nearby(word):
-        if first < low or last > high or (first < end and last > start):
+    for first, last, system in text.nearby(word, max(low, start - 160), min(high, end + 160)):
+        if first < end and last > start:
             continue
         behind = first >= end
-        gap = text.low[end:first] if behind else text.low[last:start]
+        gap = text.low[end:first] if behind else text.low[last:start].rstrip(" ≥≤<>=(")
         loose = text.tables.systems[system].name == "CTCAE"
         if len(gap) > (140 if loose else 45) or (not loose and (len(gap.split()) > 3 or _FAR.search(gap))):
             continue
@@ -731,7 +731,7 @@ def _named(text: _Text, word: str, start: int, end: int) -> _Name | None:
         system = text.tables.systems[name.system]
         if name.start < low or name.end > high or word not in system.words or (name.start < end and name.end > start):
             continue
-        if name[:2] in text.used and system.word != word:
+        if name[:2] in text.used and (system.word != word or (word == "class" and not system.letters)):
             continue
         distance = name.start - end if name.start >= end else start - name.end + 20
         if best is None or distance < best[0]:
@@ -861,9 +861,7 @@ def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, pref
     ):
         values, problem = (), "a Gleason score below 6 may be a pattern"
     problem = run.problem or problem
-    if not problem and re.match(
-        r"\s(?:I{1,3}|IV)(?![A-Za-z])|(?:-|/)\s*(?:I{1,3}|IV|V)[A-Z]*(?![a-z])", text.view[run.end : run.end + 8]
-    ):
+    if not problem and not system.name.startswith("TNM") and _GOES_ON.match(text.view, run.end):
         problem = "what follows it cannot be read"
     for member, following in zip(run.members, run.members[1:], strict=False):
         if (
@@ -872,7 +870,7 @@ def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, pref
             and (b := system.read(_plain(following.written))) is not None
         ) and system.nodes[a].first > system.nodes[b].first:
             repairs.append(f"range {member.written}-{following.written} read upwards")
-    edition = text.edition(start, end) if system.name in ("AJCC", "FIGO") else None
+    edition = text.edition(start, end, system.name) if system.name in ("AJCC", "FIGO") else None
     if (
         text.view.count(")", start, end) > text.view.count("(", start, end)
         and (split := text.view.rfind(")", start, run.start)) >= 0
@@ -891,6 +889,11 @@ def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, pref
     )
 
 
+# More members, which the grammar does not know how to read: half a list would be a wrong one.
+_GOES_ON = re.compile(
+    r"\s(?:I{1,3}|IV)(?![A-Za-z])|\s?(?:-|/)\s*(?:I{1,3}|IV|V)(?!V?\s[a-z])[A-Z]*(?![a-z])|"
+    r"\s*,?\s*(?:(?:or|and|to|&)\s+)?(?:I{1,3}|IV)[A-Ea-e]?\d?(?![A-Za-z0-9])(?=\s*(?:[,;.)]|or\b|and\b|$))"
+)
 _IN_POINTS = re.compile(
     r"\s*[(\[,]?\s*(?:(?:child-pugh|with|a|total|score|scores|points?|of|cp)\s+|=\s?)*(?P<le>≤|<\s?=|up\s+to)?\s*(?P<low>\d{1,2})(?:\s*(?:-|to|or|/)\s*(?P<high>\d{1,2}))?\s*(?:points?)?\s*[)\]]"
 )
@@ -1029,7 +1032,10 @@ def _refused(text: _Text, word: str, start: int, run: _Run) -> bool:
     """Whether a word and its members are no stage: a trial's step, a drug's class, a school's grade, a scale's level."""
     low = text.low
     head = low[max(0, start - 40) : start]
-    for held in reversed(_PLAIN.findall(head[max(head.rfind(";"), head.rfind(","), head.rfind(". ")) + 1 :])):
+    words = _PLAIN.findall(head[max(head.rfind(";"), head.rfind(","), head.rfind(". ")) + 1 :])
+    if words and words[-1] in text.tables.beside and head.rstrip().endswith(words[-1]):
+        return True
+    for held in reversed(words):
         if held in text.tables.after:
             return True
         if held not in text.tables.between:
@@ -1217,13 +1223,15 @@ def _tnm_run(text: _Text, match: re.Match[str]) -> tuple[Staging, bool] | None:
     ]
     if any(member.written == "any" for member in resolved):
         values: tuple[str, ...] = tuple(node.value for node in system.nodes if not node.parents and (node.only is None))
-        return Staging(start, end, system.name, values, text.edition(start, end), _prefix(prefixes), tuple(qualifiers)), False
+        return Staging(
+            start, end, system.name, values, text.edition(start, end, system.name), _prefix(prefixes), tuple(qualifiers)
+        ), False
     if system.read(resolved[0].written) is None:
         return None
     made = _mention(text, system, _Run(resolved, qualifiers, False, start, end, problem), start, end, _prefix(prefixes))
     if made.prefix is None and (marked := _PREFIX.search(low, max(0, made.start - 24), made.start)):
         made = replace(made, prefix="c" if marked["c"] else "p")
-    return replace(made, edition=text.edition(start, end)), sure
+    return replace(made, edition=text.edition(start, end, system.name)), sure
 
 
 def _prefix(prefixes: list[str]) -> str | None:
@@ -1236,10 +1244,11 @@ def _prefix(prefixes: list[str]) -> str | None:
 # A text without any of these holds no stage, grade or class. Most texts are such, so it is a quick look: three words, and
 # what begins with a capital.
 _NAMED = re.compile(
-    r"[TNM](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+))|NYHA|New York|C(?:hild|KD|CS|TP|anad)|G(?:leason|OLD|G\s?[1-5]|lobal)|Killip|Tanner|BCLC|R(?:ai|-ISS)|"
-    r"Binet|ISUP|Fontaine|Rutherford|Kellgren|K[-/&]?L\b|KDIGO|Hoehn|H\s?&\s?Y|METAVIR|Metavir|F[0-4]|Dukes|Lugano|Ann Arbor|FIGO|INSS|Masaoka|(?:LS|ES|LD|ED)-|"
-    r"Canadian|Clavien|Any|[\uff01-\uff5e\u2160-\u217fІТМΤΜΝ]"
+    r"[TNMKGCRFHBILDSAE](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+)|YHA|ew York|hild|KD|CS\b|TP|anad|leason|OLD|G\s?[1-5]|"
+    r"lobal|illip|anner|CLC|ai\b|-?ISS|inet|SUP|ontaine|utherford|ellgren|[-/&]?L\b|DIGO|oehn|\s?&\s?Y|ETAVIR|etavir|ukes|ugano|"
+    r"nn Arbor|IGO|NSS|asaoka|[SD]-|lavien|ny [TNM]\b|UGH|LEASON)"
 )
+_WIDE = re.compile(r"[\uff01-\uff5e\u2160-\u217fІТМΤΜΝ]")
 _TNM_GATE = re.compile(r"[TNM](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+))|[aA]ny [TNM]\b")
 
 
@@ -1248,7 +1257,7 @@ def find(text: str) -> tuple[Staging, ...]:
     """The stages, grades and classes of disease in a text, in text order; offsets are those of the text given."""
     low = text.lower()
     words = "stage" in low or "grade" in low or "class" in low
-    if not words and "pugh" not in low and "gleason" not in low and "nyha" not in low and _NAMED.search(text) is None:
+    if not words and "pugh" not in low and "gleason" not in low and _NAMED.search(text) is None and _WIDE.search(text) is None:
         return ()
     view, origin = _view(text)
     low = _lower(view)
