@@ -1,6 +1,7 @@
 """What is measured: the analyte or the scored instrument that the words of a mention name.
 
     analyte("Serum ALT (SGPT) levels")   the row of `analytes.csv`: name, codes, canonical unit, sane range
+    analytes_in("AST (SGOT)/ALT (SGPT)") all rows that one mention names
     scale("ECOG PS")                     the row of `scales.csv`: name, codes, range, step
     plain_name("Hgb")                    "hemoglobin"
 
@@ -57,25 +58,55 @@ class Scale:
 
 @lru_cache(maxsize=65536)
 def analyte(mention: str) -> Analyte | None:
-    """The analyte that the text of a mention names; None where the table does not know it or it names several."""
-    return _read(mention, _analytes())
+    """The analyte that the text of a measurement's mention names; None where the table knows none or it names several."""
+    return _read(_without_formula(mention), _analytes())
+
+
+@lru_cache(maxsize=65536)
+def analytes_in(mention: str) -> tuple[Analyte, ...]:
+    """All analytes that a mention names, in text order: two for "AST/ALT"; none where a part is not known."""
+    whole = analyte(mention)
+    if whole:
+        return (whole,)
+    parts = [part for part in _JOINED.split(mention) if part.strip()]
+    if len(parts) < 2:
+        return ()
+    # Members may share their last words: "systolic and diastolic blood pressure".
+    words = parts[-1].split()
+    tails = ["", *(" ".join(words[-number:]) for number in range(1, min(len(words), 4)))]
+    found: dict[str, Analyte] = {}
+    for part in parts:
+        row = next((row for tail in tails if (row := analyte(f"{part} {tail}".strip()))), None)
+        if row is None:
+            return ()
+        found[row.name] = row
+    return tuple(found.values())
 
 
 @lru_cache(maxsize=65536)
 def scale(mention: str) -> Scale | None:
-    """The scored instrument that the text of a mention names; None where the table does not know it."""
+    """The scored instrument that the text of a scale's mention names; None where the table does not know it."""
     return _read(mention, _scales())
 
 
 @lru_cache(maxsize=65536)
-def plain_name(mention: str) -> str:
-    """The plain English name of what a mention names: the table's, else its own words in lower case."""
-    known = analyte(mention) or scale(mention)
+def plain_name(mention: str, label: str | None = None) -> str:
+    """The plain English name of what a mention names: the table's for a measurement or scale, else its own words.
+
+    Without its label only forms count that mean nothing else: "TB" is total bilirubin only where it is a `LAB`.
+    """
+    known: Analyte | Scale | None = None
+    if label == "LAB":
+        known = analyte(mention) or _read(mention, _scales(sought=True))
+    elif label == "SCALE":
+        known = scale(mention) or _read(mention, _analytes(sought=True))
+    elif label is None:
+        known = _read(mention, _analytes(sought=True)) or _read(mention, _scales(sought=True))
     if known:
         return known.name
-    text = " ".join(_plain(mention).split())
-    outer = _BRACKET.sub(" ", text).strip()
-    words = _ARTICLE.sub("", " ".join((outer or text).split())).strip(" ,.;:-*•")
+    text = " ".join(unicodedata.normalize("NFKC", mention).translate(_QUOTES).split())
+    outer = " ".join(_BRACKET.sub(" ", text).split())
+    words = _ARTICLE.sub("", outer or text).strip(" ,.;:-*•")
     return words.lower() or text.lower()
 
 
@@ -87,8 +118,7 @@ def rows_for_tagger() -> Iterator[lexicon.Row]:
     """
     for label, name in (("LAB", "analytes"), ("SCALE", "scales")):
         for row in lexicon.table(name):
-            surfaces = _surfaces(row)
-            forms = [form for form in surfaces if not form.startswith("~") and f"~{form}" not in surfaces]
+            forms = _sought(row)
             for match, of_case in (("", [f for f in forms if f == f.lower()]), ("case", [f for f in forms if f != f.lower()])):
                 if of_case:
                     cells = {"label": label, "term": of_case[0], "variants": "|".join(of_case[1:]), "match": match}
@@ -119,6 +149,12 @@ class _Index(Generic[T]):
 def _surfaces(row: lexicon.Row) -> list[str]:
     """The name of a row and its synonyms, those behind `~` included."""
     return [row["name"], *filter(None, row["synonyms"].split("|"))]
+
+
+def _sought(row: lexicon.Row) -> list[str]:
+    """The name and the synonyms that are looked for in a text."""
+    surfaces = _surfaces(row)
+    return [form for form in surfaces if not form.startswith("~") and f"~{form}" not in surfaces]
 
 
 def _number(cell: str) -> Decimal | None:
@@ -153,14 +189,17 @@ def _scale(row: lexicon.Row) -> Scale:
     return Scale(name=row["name"], codes=_codes(row["loinc"]), low=low, high=high, step=step, kind=row["kind"])
 
 
-def _indexed(table: str, rows: Sequence[T], leads: str, tails: str) -> _Index[T]:
-    """The index over the rows of a table; two rows with a form in common are a fault of the table."""
-    index: _Index[T] = _Index({}, {}, frozenset(leads.split()), frozenset(tails.split()))
+def _indexed(table: str, rows: Sequence[T], words: tuple[str, str], sought: bool) -> _Index[T]:
+    """The index over the rows of a table; two rows with a form in common are a fault of the table.
+
+    With `sought` it holds only the forms that are looked for in a text.
+    """
+    index: _Index[T] = _Index({}, {}, frozenset(words[0].split()), frozenset(words[1].split()))
     for cells, row in zip(lexicon.table(table), rows, strict=True):
-        for form in _surfaces(cells):
-            words = _words(form.removeprefix("~"))
+        for form in _sought(cells) if sought else _surfaces(cells):
+            own = _words(form.removeprefix("~"))
             lower = form == form.lower()
-            key = "".join(_fold(words) if lower else words)
+            key = "".join(_fold(own) if lower else own)
             known = (index.any_case if lower else index.exact).setdefault(key, row)
             if known is not row:
                 raise ModelError(f"{table}.csv: {form!r} stands for {known.name!r} and for {row.name!r}; leave it with one")
@@ -173,18 +212,31 @@ _WHOSE = "patient participant subject his her their your"
 _HOW = "calculated estimated measured mean average resting seated sitting supine office clinic fasting circulating"
 
 
+_QUALITY = "elevated abnormal normal adequate"
+
+
 @cache
-def _analytes() -> _Index[Analyte]:
-    leads = f"{_SPECIMEN} {_OCCASION} {_WHOSE} {_HOW} level concentration value count"
+def _analytes(sought: bool = False) -> _Index[Analyte]:
+    leads = f"{_SPECIMEN} {_OCCASION} {_WHOSE} {_HOW} {_QUALITY} level concentration value count"
     tails = f"level concentration value result reading measurement count number status test testing assay {_SPECIMEN}"
-    return _indexed("analytes", lexicon.load("analytes", _analyte), leads, tails)
+    return _indexed("analytes", _analyte_rows(), (leads, tails), sought)
 
 
 @cache
-def _scales() -> _Index[Scale]:
+def _analyte_rows() -> tuple[Analyte, ...]:
+    return lexicon.load("analytes", _analyte)
+
+
+@cache
+def _scales(sought: bool = False) -> _Index[Scale]:
     leads = f"{_OCCASION} {_WHOSE} total score global mean"
     tails = "score scale total rating value test questionnaire status assessment index result"
-    return _indexed("scales", lexicon.load("scales", _scale), leads, tails)
+    return _indexed("scales", _scale_rows(), (leads, tails), sought)
+
+
+@cache
+def _scale_rows() -> tuple[Scale, ...]:
+    return lexicon.load("scales", _scale)
 
 
 # --- from words to a row ----------------------------------------------------------------------------------------------
@@ -193,6 +245,16 @@ _WORD = re.compile(r"[^\W_]+|[%+/&:]")
 _BRACKET = re.compile(r"[(\[]([^()\[\]]*)(?:[)\]]|$)")
 _ARTICLE = re.compile(r"(?:the|a|an|any|their|his|her|your)\s+(?=\S)", re.IGNORECASE)
 _SAME = re.compile(r"[/=,;]|\s[-–—]\s|\bor\b")
+# Between analytes, but not within brackets.
+_JOINED = re.compile(r"(?:\s*[,/;&+]\s*|\s+)(?:and/or|and|or|&)\s+(?![^(]*\))|[,/;&](?![^(]*\))", re.IGNORECASE)
+# How it was measured, behind the name.
+_METHOD = re.compile(
+    r"\s*,?\s+(?:as )?(?:(?:calculated|measured|assessed|estimated|determined|evaluated|documented|obtained|defined|corrected)"
+    r"(?: (?:by|using|with|via|from|on|according to|per|for|in))?|by|using|according to|via|per|based on|with|on)\s+(?=\w)",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\bq-?t.*\b(fridericia|bazett)|\b(fridericia|bazett).*\bq-?t", re.IGNORECASE)
+_QUOTES = str.maketrans("’‘ʼ", "'''")
 _DROPPED = str.maketrans({"'": "", "’": "", "‘": "", "ʼ": "", "`": "", "®": " ", "™": " ", "©": " "})
 _STOP = frozenset({"the", "of", "in", "at", "on", "by"})
 # Words that turn a test into another one, so that they may not be overlooked in brackets.
@@ -274,26 +336,37 @@ def _read(text: str, index: _Index[T]) -> T | None:
         inner, outer = bracket[1], text[: bracket.start()] + " " + text[bracket.end() :]
         return _with_bracket(outer, inner, index)
     parts = [part for part in _SAME.split(text) if part.strip()]
-    if len(parts) < 2:
-        return None
-    rows = {row.name: row for part in parts if (row := _find(part, index))}
-    if len(rows) == 1 and all(_find(part, index) for part in parts):
-        return next(iter(rows.values()))
-    # "bilirubin, total", "creatinine, serum"
-    return _find(f"{parts[1]} {parts[0]}", index) if len(parts) == 2 and "," in text else None
+    if len(parts) > 1:
+        rows = {row.name: row for part in parts if (row := _find(part, index))}
+        if len(rows) == 1 and all(_find(part, index) for part in parts):
+            return next(iter(rows.values()))
+        if len(parts) == 2 and "," in text and (found := _find(f"{parts[1]} {parts[0]}", index)):
+            return found  # "bilirubin, total", "creatinine, serum"
+    method = _METHOD.search(text)
+    if method and method.start() and _OTHER.isdisjoint(_fold(_words(text[method.start() :]))):
+        return _find(text[: method.start()], index)
+    return None
 
 
 def _with_bracket(outer: str, inner: str, index: _Index[T]) -> T | None:
     """The row that "outer (inner)" names: "bilirubin (direct)" is not what "bilirubin (TBIL)" is."""
     named, short = _read(outer, index), _read(inner, index)
     if named and short:
-        return named if named is short else None
+        if f" {named.name} " in f" {short.name} ":  # "blood pressure (SBP)", "QT interval (QTc)"
+            return short
+        return named if f" {short.name} " in f" {named.name} " else None
     if named:
         changed = not _OTHER.isdisjoint(_fold(_words(inner)))
         return _find(f"{inner} {outer}", index) if changed else named
     if short and _OTHER.isdisjoint(_fold(_words(outer))) and _spells(inner, outer):
         return short
     return None
+
+
+def _without_formula(mention: str) -> str:
+    """The mention, or the short name of a QT interval that it says is corrected by Fridericia's or Bazett's formula."""
+    formula = _FORMULA.search(mention)
+    return mention if formula is None else "QTcF" if (formula[1] or formula[2]).lower() == "fridericia" else "QTcB"
 
 
 def _spells(short: str, long: str) -> bool:
