@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Final, Literal
 
 from critnlp import lexicon
@@ -44,10 +44,14 @@ class Time:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 # A code ("ad26", "y-90", "c1d1") is one word, but for a number that a blank got lost before ("day1", "within28 days").
+# A hyphen between letters counts as a blank, a possessive "s" as nothing.
+_NO_CODE = (
+    *("day", "week", "visit", "month", "year", "cycle", "period", "dose", "part", "step", "within", "least", "than", "most"),
+    *("for", "last", "past", "of", "to", "and", "or"),
+)
 _TOKEN = re.compile(
-    r"(?!(?:day|week|visit|month|year|cycle|period|within|least|than|most|for|last|past|of|to|dose|part|step|and|or)-?\d)"
-    r"[^\W\d_]+-?\d[^\W_]*"
-    r"|[^\W\d_]+(?:['’]s\b)?|\d+(?:[.,·]\d+)*|\S"
+    rf"([^\W\d_]+(?:(?=-?\d){''.join(f'(?<!{word})' for word in _NO_CODE)}-?\d[^\W_]*)?|\d+(?:[.,·]\d+)*|\S)"
+    r"(?:(?<=[^\W\d_])(?:'s\b|-(?=[^\W\d_])))?"
 )
 _FOLD = re.compile(r"[\s\u200b\ufeff]+|\\(?=[<>=≤≥~+-])|&(?:gt|lt|ge|le);")
 _ENTITIES = {"&gt;": ">", "&lt;": "<", "&ge;": "≥", "&le;": "≤"}
@@ -56,15 +60,28 @@ _SAME = str.maketrans(
 )
 
 
-@dataclass(slots=True)
 class _Words:
     """The words of a text in lower case, and where each one begins and ends in it."""
 
-    text: str
-    words: list[str] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    backward: list[str] = field(default_factory=list)
+    __slots__ = ("_places", "backward", "text", "words")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words: list[str] = _TOKEN.findall(text)
+        self.backward = self.words[::-1]
+        self._places: list[tuple[int, int]] | None = None
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Start and end of each word. Most texts are done with before anybody asks."""
+        if self._places is None:
+            at, places, find = 0, [], self.text.find
+            for word in self.words:
+                start = find(word, at)
+                at = start + len(word)
+                places.append((start, at))
+            self._places = places
+        return self._places
 
     def at(self, index: int) -> str:
         """The word at `index`, or "" outside the text."""
@@ -72,25 +89,14 @@ class _Words:
 
     def index(self, offset: int, start: int) -> int:
         """The first word at or behind `start` that begins at or behind the character `offset`."""
-        while start < len(self.starts) and self.starts[start] < offset:
+        places = self.places
+        while start < len(places) and places[start][0] < offset:
             start += 1
         return start
 
-
-def _split(text: str) -> _Words:
-    """The words of `text`, which is in lower case. A hyphen between letters counts as a blank, a possessive "s" as nothing."""
-    found = _Words(text)
-    words, starts, ends = found.words, found.starts, found.ends
-    for match in _TOKEN.finditer(text):
-        word = match[0]
-        start, end = match.span()
-        if word == "-" and text[start - 1 : start].isalpha() and text[end : end + 1].isalpha():
-            continue
-        words.append(word[:-2] if word.endswith(("'s", "’s")) else word)
-        starts.append(start)
-        ends.append(end)
-    found.backward = words[::-1]
-    return found
+    def span(self, begin: int, end: int) -> tuple[int, int]:
+        """The characters from word `begin` up to, and without, word `end`."""
+        return self.places[begin][0], self.places[end - 1][1]
 
 
 def _folded(text: str) -> tuple[str, list[int] | None]:
@@ -121,13 +127,14 @@ def _folded(text: str) -> tuple[str, list[int] | None]:
 _Value = tuple[str, str, str]  # role, name, sense of the table's row
 
 
-@dataclass(slots=True)
+@dataclass
 class _Phrases:
     """A set of phrases as a tree of their words. Articles within a phrase do not count; parts are phrases of their own."""
 
     words: dict[str, _Phrases] = field(default_factory=dict)
     parts: list[tuple[_Phrases, _Phrases]] = field(default_factory=list)
     value: _Value | None = None
+    root: bool = False
 
     def add(self, elements: Sequence[str | _Phrases], value: _Value) -> None:
         """Adds one phrase; the first value of a phrase stays."""
@@ -143,25 +150,30 @@ class _Phrases:
                 node = known
         node.value = node.value or value
 
+    @cached_property
+    def first(self) -> frozenset[str]:
+        """The words that a phrase can begin with."""
+        return frozenset(self.words).union(*(part.first for part, _ in self.parts))
+
     def ends(self, words: Sequence[str], at: int) -> Iterator[tuple[int, _Value]]:
         """Where a phrase that begins at `at` can end, each end with the phrase's value."""
         if self.value:
             yield at, self.value
         if at < len(words):
-            yield from self._onward(words, at)
-
-    def _onward(self, words: Sequence[str], at: int) -> Iterator[tuple[int, _Value]]:
-        word = words[at]
-        if child := self.words.get(word):
-            yield from child.ends(words, at + 1)
-        for part, child in self.parts:
-            for end, _ in part.ends(words, at):
-                yield from child.ends(words, end)
-        if word in _ARTICLES and at + 1 < len(words):
-            yield from self._onward(words, at + 1)
+            word = words[at]
+            if child := self.words.get(word):
+                yield from child.ends(words, at + 1)
+            for part, child in self.parts:
+                if word in part.first:
+                    for end, _ in part.ends(words, at):
+                        yield from child.ends(words, end)
+            if word in _ARTICLES and not self.root:
+                yield from (found for found in self.ends(words, at + 1) if found[0] > at + 1)
 
     def longest(self, words: Sequence[str], at: int) -> tuple[int, _Value] | None:
         """The end and value of the longest phrase that begins at `at`."""
+        if at >= len(words) or words[at] not in self.first:
+            return None
         best: tuple[int, _Value] | None = None
         for found in self.ends(words, at):
             if best is None or found[0] > best[0]:
@@ -180,6 +192,8 @@ class _Table:
     roles: dict[str, _Phrases]
     before_number: _Phrases  # lead, compare, period, filler and vague, read from left to right
     backward: _Phrases  # the same, read from right to left
+    units: frozenset[str]  # the words that a unit can begin with
+    counted: frozenset[str]  # the words that a time can have in the place of a number in digits
     sets: dict[str, frozenset[str]]
     swap: dict[tuple[str, str], str]
 
@@ -189,7 +203,7 @@ def _variants(phrase: str) -> list[list[str]]:
     choices: list[list[str]] = [[]]
     for piece in re.findall(r"<\w+>\??|[^\s<]+|<", phrase):
         name = piece.removesuffix("?") if len(piece) > 1 else piece
-        words = [name] if re.fullmatch(r"<\w+>", name) else _split(name).words
+        words = [name] if re.fullmatch(r"<\w+>", name) else _Words(name).words
         choices = [c + words for c in choices] + (choices if name != piece else [])
     return choices
 
@@ -198,7 +212,7 @@ def _variants(phrase: str) -> list[list[str]]:
 def _table() -> _Table:
     roles: dict[str, _Phrases] = {}
     parts: dict[str, _Phrases] = {}
-    forward, backward = _Phrases(), _Phrases()
+    forward, backward = _Phrases(root=True), _Phrases(root=True)
     sets: dict[str, frozenset[str]] = {}
     swap: dict[tuple[str, str], str] = {}
 
@@ -206,15 +220,15 @@ def _table() -> _Table:
         role, name = row["role"], row["name"]
         value = (role, name, row["sense"])
         if role == "word":
-            tree = roles.setdefault(f"word {name}", _Phrases())
+            tree = roles.setdefault(f"word {name}", _Phrases(root=True))
             sets[name] = frozenset(row["phrases"].split("|"))
         elif role == "part":
-            tree = parts.setdefault(name, _Phrases())
+            tree = parts.setdefault(name, _Phrases(root=True))
         elif role in ("before", "after"):
             swap[role, name] = row["phrases"]
             return
         else:
-            tree = roles.setdefault(role, _Phrases())
+            tree = roles.setdefault(role, _Phrases(root=True))
         for phrase in row["phrases"].split("|"):
             for elements in _variants(phrase):
                 if not elements:
@@ -225,7 +239,8 @@ def _table() -> _Table:
                     backward.add(elements[::-1], value)
 
     lexicon.load("anchors", make)
-    return _Table(roles, forward, backward, sets, swap)
+    units = roles["unit"].first
+    return _Table(roles, forward, backward, units, units | {*WORDS, "half"}, sets, swap)
 
 
 # --- a number with its unit -------------------------------------------------------------------------------------------
@@ -335,7 +350,7 @@ def _number(w: _Words, at: int) -> _Number | None:
         return ("0.5", end, ("half read as 0.5",), None) if _unit(w, end) else None
     if not (word[:1].isdigit() or word in WORDS):
         return None
-    number = number_at(w.text, w.starts[at])
+    number = number_at(w.text, w.places[at][0])
     if number is None:
         return None
     end = w.index(number.end, at + 1)
@@ -498,7 +513,7 @@ _LONG: Final = 18  # no anchor has more words
 def _anchor(w: _Words, at: int) -> _Anchor | None:
     """The event that begins at word `at`."""
     found = _anchor_of(tuple(w.words[at : at + _LONG]))
-    return replace(found, end=found.end + at, first=found.first + at) if found else None
+    return _Anchor(found.name, found.end + at, found.sense, found.first + at, found.ahead) if found else None
 
 
 @lru_cache(maxsize=16384)
@@ -630,7 +645,7 @@ def _choice(w: _Words, right: _Right) -> None:
     """Reads "(whichever is longer)" at the end of what is read so far."""
     if right.end >= len(w.words) or w.at(right.end + (w.at(right.end) in (",", "("))) not in ("whichever", "which"):
         return
-    found = _CHOICE.match(w.text, w.starts[right.end])
+    found = _CHOICE.match(w.text, w.places[right.end][0])
     if not found:
         return
     right.choose = _CHOICES.get(found["c"])
@@ -825,16 +840,24 @@ class _Bounds:
 
     def window(self, relation: Relation, anchor: str | None, choose: Choose | None = None) -> Window:
         """The window with these bounds."""
-        return Window(
-            relation=relation,
-            low=self.low,
-            low_inclusive=self.low_inclusive,
-            high=self.high,
-            high_inclusive=self.high_inclusive,
-            unit=self.unit,
-            anchor=anchor,
-            choose=choose,
-        )
+        return _window(self, relation, anchor, choose)
+
+
+@lru_cache(maxsize=4096)
+def _window(bounds: _Bounds | None, relation: Relation, anchor: str | None, choose: Choose | None = None) -> Window:
+    """The window; most windows occur again and again."""
+    if bounds is None:
+        return Window(relation=relation, anchor=anchor)
+    return Window(
+        relation=relation,
+        low=bounds.low,
+        low_inclusive=bounds.low_inclusive,
+        high=bounds.high,
+        high_inclusive=bounds.high_inclusive,
+        unit=bounds.unit,
+        anchor=anchor,
+        choose=choose,
+    )
 
 
 Relation = Literal["within", "before", "for", "during", "after"]
@@ -1149,7 +1172,7 @@ def _adjective(w: _Words, left: _Left, amount: _Amount, right: _Right) -> bool:
     """Whether the time only describes the noun behind it: "a 4-week washout", "24 hours apart"."""
     if left.lead or left.compare or right.compare or not w.at(right.end)[:1].isalpha():
         return False
-    return w.at(right.end) == "apart" or amount.singular or "-" in w.text[w.starts[left.start] : w.ends[right.end - 1]]
+    return w.at(right.end) == "apart" or amount.singular or "-" in w.text[slice(*w.span(left.start, right.end))]
 
 
 def _same(amount: _Amount, other: _Amount) -> bool:
@@ -1174,29 +1197,29 @@ def _why(left: _Left, right: _Right, direction: str) -> str:
 
 # --- a whole text -----------------------------------------------------------------------------------------------------
 
-_GATE: Final = (
-    *("month", "week", "day", "year", "hour", "hr", "yr", "wk", "min", "half", "cycle", "decade", "sec", "mos", "fortnight"),
-    *(
-        "prior to",
-        "before",
-        "after",
-        "during",
-        "since",
-        "throughout",
-        "screening",
-        "baseline",
-        "while ",
-        "until",
-        "daily",
-        "at any",
-    ),
-    *("entry", "enrol", "random", "consent", "duration of", "admission", "diagnosis", "upon", "onset", "course of", "registration"),
+# What every time phrase holds one of, at the beginning of a word. Grouped by its first letter a search takes 1.5 µs.
+_HELD: Final = (
+    *("month", r"mos?\b", r"mths?\b", "week", "wk", "day", "daily", r"d\b", "year", "yr", r"y\b", "hour", "hr", r"hs?\b"),
+    *("min", "sec", "half", "cycle", "decade", "fortnight", "nightly", "biweek", "annual", "quarterly", "bimonth"),
+    *("prior", "before", "preced", "previous", "after", "during", "since", "throug", "duration", "course", "while", "whilst"),
+    *("when", "until", "till", "upon", "follow", "starting", "beginning", "anytime", "time", "present", "first dose", "at this"),
+    *("screening", "baseline", "entry", "enrol", "random", "consent", "onset", "admission", "diagnosis", "inclusion"),
+    *("registration", "participation", "birth", "delivery", "discharge", "surgery", "icf", "transplant", "recruitment"),
+    *("entire", "whole", "full", "study start", "start of", "end of", "c1d1"),
 )
-_UNIT_END: Final = re.compile(r"\d\s?-?\s?[hdy]\b")
+
+
+def _gate() -> re.Pattern[str]:
+    letters = dict.fromkeys(word[0] for word in _HELD)
+    groups = (f"{letter}(?:{'|'.join(word[1:] for word in _HELD if word[0] == letter)})" for letter in letters)
+    return re.compile(f"[^a-z](?:{'|'.join(groups)})")
+
+
+_GATE: Final = _gate()
 
 
 def _is_time(text: str) -> bool:
-    return any(word in text for word in _GATE) or _UNIT_END.search(text) is not None
+    return _GATE.search(" " + text) is not None
 
 
 def find(text: str) -> tuple[Time, ...]:
@@ -1204,7 +1227,7 @@ def find(text: str) -> tuple[Time, ...]:
     lower, offsets = _folded(text)
     if not _is_time(lower):
         return ()
-    w = _split(lower)
+    w = _Words(lower)
     spans: list[tuple[int, int, Time]] = []
     taken = bytearray(len(w.words) + 1)
     for read in (_amounts, _frames, _frequencies):
@@ -1242,76 +1265,67 @@ _Found = Iterator[tuple[int, int, Time]]
 def _amounts(w: _Words, taken: bytearray) -> _Found:
     """The times that have a number, or a period without one ("the last year")."""
     table = _table()
-    units = table.roles["unit"].words
-    if not any(word in units for word in w.words):
+    if table.units.isdisjoint(w.words):
         return
-    at, aged = 0, -9  # the word behind the last age
+    done, aged = 0, -9  # the word behind what is read; behind the last age
     last: tuple[int, _Left, str] | None = None  # the word behind the last time, what stood before it, its direction
-    while at < len(w.words):
-        word = w.words[at]
-        amount = None
-        if word[:1].isdigit() or word in WORDS or word == "half":
-            glued = at and w.words[at - 1] in ("/", "±") and w.at(at - 2)[:1] in "0123456789+"
-            amount = None if glued or w.words[max(at - 2, 0) : at] == ["/", "-"] else _amount(w, at)
-            left = _left(w, at) if amount else None
-        elif word in units:
-            left = _left(w, at)
-            amount = _without_number(w, at, left)
-        if amount is None or left is None:
-            at += 1
+    for at in [i for i, word in enumerate(w.words) if word in table.counted or word[0].isdigit()]:
+        if at < done or taken[at]:
             continue
-        if left.period == "next" and w.at(at - 1) == "following" and not left.lead and not left.article:
-            left.period, left.lead = "", "after"
+        left, amount = _counted(w, at)
+        if amount is None:
+            continue
+        done = amount.end
         if _is_age(w, left, amount, aged):
-            at = aged = amount.end
+            aged = amount.end
             continue
-        if frequency := _rate(w, amount.end):
-            end = frequency
-            begin = left.start
-            yield begin, end, Time(w.starts[begin], w.ends[end - 1], "frequency")
-            at = end
+        if end := _rate(w, amount.end):
+            yield left.start, end, Time(*w.span(left.start, end), "frequency")
+            done = end
             continue
         right = _behind(w, amount.end, left, amount)
         if not right.direction and right.joined and table.roles["word aged"].longest(w.words, right.end):
-            at = aged = right.end
+            done = aged = right.end
             continue
         if left.lead == "to":
-            left = left if right.direction == "after" else _Left(at)
-            left.lead = left.lead and "until"
+            left = replace(left, lead="until") if right.direction == "after" else _Left(at)
         if last and right.direction == last[2] and w.words[last[0] : left.start] in _LISTED and not (left.lead or left.compare):
-            left.lead, left.compare, left.period = last[1].lead, last[1].compare, left.period or last[1].period
-        bare = not (left.lead or left.compare or left.period or left.vague or right.direction or right.compare or right.duration)
-        if _is_value(w, left, amount, right, bare):
-            at = amount.end
-            continue
-        if any(taken[left.start : right.end]):
-            at += 1
+            left = replace(left, lead=last[1].lead, compare=last[1].compare, period=left.period or last[1].period)
+        if _is_value(w, left, amount, right) or any(taken[left.start : right.end]):
             continue
         reading = _means(w, left, amount, right)
-        repairs = (*amount.repairs, *(r for _, a in (*right.others, *right.joined) for r in a.repairs))
-        if left.about and reading.windows:
-            repairs = (*repairs, "a number that is approximate taken as exact")
-        event = None
-        if reading.event and right.anchors:
-            anchor = right.anchors[0]
-            event = (w.starts[anchor.first], w.ends[anchor.end - 1])
-        yield (
-            left.start,
-            right.end,
-            Time(
-                w.starts[left.start],
-                w.ends[right.end - 1],
-                reading.kind,
-                reading.windows,
-                reading.negated,
-                reading.past,
-                repairs,
-                reading.problem,
-                event,
-            ),
-        )
-        at = right.end
+        yield left.start, right.end, _time(w, left, amount, right, reading)
+        done = right.end
         last = (right.end, left, right.direction) if reading.windows and right.direction and not reading.negated else None
+
+
+def _counted(w: _Words, at: int) -> tuple[_Left, _Amount | None]:
+    """The number at word `at`, or the unit that stands there without one, and what stands before it."""
+    word = w.words[at]
+    if word in _table().units:
+        left = _left(w, at)
+        return left, _without_number(w, at, left)
+    # "1/2 year", "±3 days", "+/-3 days"
+    if at and w.words[at - 1] in ("/", "±", "-") and w.at(at - 2)[:1] in tuple("0123456789+/"):
+        return _Left(at), None
+    amount = _amount(w, at)
+    if amount is None:
+        return _Left(at), None
+    left = _left(w, at)
+    if left.period == "next" and w.at(at - 1) == "following" and not left.lead and not left.article:
+        left.period, left.lead = "", "after"
+    return left, amount
+
+
+def _time(w: _Words, left: _Left, amount: _Amount, right: _Right, reading: _Reading) -> Time:
+    repairs = (*amount.repairs, *(repair for _, other in (*right.others, *right.joined) for repair in other.repairs))
+    if left.about and reading.windows:
+        repairs = (*repairs, "a number that is approximate taken as exact")
+    event = None
+    if reading.event and right.anchors:
+        event = w.span(right.anchors[0].first, right.anchors[0].end)
+    span = w.span(left.start, right.end)
+    return Time(*span, reading.kind, reading.windows, reading.negated, reading.past, repairs, reading.problem, event)
 
 
 # In "within 28 days prior to A and 7 days prior to B" the second time has the preposition of the first.
@@ -1368,12 +1382,13 @@ def _dated(w: _Words, end: int) -> bool:
     return bool(table.roles["direction"].longest(w.words, end) or table.roles["word length"].longest(w.words, end))
 
 
-def _is_value(w: _Words, left: _Left, amount: _Amount, right: _Right, bare: bool) -> bool:
+def _is_value(w: _Words, left: _Left, amount: _Amount, right: _Right) -> bool:
     """Whether the number is no time but a measured value or part of a name: "24-hour urine", "prothrombin time < 14 seconds"."""
+    bare = not (left.lead or left.compare or left.period or left.vague or right.direction or right.compare or right.duration)
     table = _table()
     if bare and len(w.at(amount.end - 1)) == 1 and w.at(amount.end - 1).isalpha():
         return True  # "2d", "24 h"
-    hyphen = "-" in w.text[w.starts[left.start] : w.ends[amount.end - 1]]
+    hyphen = "-" in w.text[slice(*w.span(left.start, amount.end))]
     if amount.measured and not (left.lead or left.period or right.direction):
         return True
     if w.at(amount.end) in table.sets["measure"] and (bare or hyphen or amount.singular) and not right.direction:
@@ -1403,30 +1418,22 @@ def _frames(w: _Words, taken: bytearray) -> _Found:
     """The times that name an event and no number: "during the study", "at screening", "prior to enrollment"."""
     table = _table()
     tree = table.roles["frame"]
-    at = 0
-    while at < len(w.words):
-        if taken[at] or (w.words[at] not in tree.words and w.words[at] != "anytime"):
-            at += 1
+    done = 0
+    for at in [i for i, word in enumerate(w.words) if word in tree.first or word in ("any", "anytime")]:
+        if at < done or taken[at]:
             continue
         found = tree.longest(w.words, at)
-        moment = table.roles["moment"].longest(w.words, at)
-        if moment and not (found and _frame(w, at, found[0], [found[1][1]])):
-            yield at, moment[0], Time(w.starts[at], w.ends[moment[0] - 1], "anchor")
-            at = moment[0]
-            continue
-        if not found:
-            at += 1
-            continue
-        end, (_, name, _) = found
-        names = [name]
-        if w.at(end) in ("and", "or", "/") and (second := tree.longest(w.words, end + 1)):
-            end, names = second[0], [name, second[1][1]]
-        read = _frame(w, at, end, names)
-        if read is None or any(taken[at : read[0]]):
-            at += 1
-            continue
-        yield at, read[0], read[1]
-        at = read[0]
+        read = None
+        if found:
+            end, names = found[0], [found[1][1]]
+            if w.at(end) in ("and", "or", "/") and (second := tree.longest(w.words, end + 1)):
+                end, names = second[0], [*names, second[1][1]]
+            read = _frame(w, at, end, names)
+        if not read and (moment := table.roles["moment"].longest(w.words, at)):
+            read = moment[0], Time(*w.span(at, moment[0]), "anchor")
+        if read and not any(taken[at : read[0]]):
+            done = read[0]
+            yield at, done, read[1]
 
 
 def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] | None:
@@ -1453,12 +1460,10 @@ def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] |
     while w.at(stop) in ("or", "/", "and") and (other := _known(w, stop + 1)) and "period" not in other.sense:
         stop, anchors = other.end, [*anchors, other.name]
     relations: dict[str, Relation] = {"before": "before", "during": "during", "at": "during", "on": "during", "after": "after"}
-    windows = tuple(
-        Window(relation=relations[name], anchor=_swap(relations[name], one)) for name in names for one in dict.fromkeys(anchors)
-    )
+    windows = tuple(_window(None, relations[name], _swap(relations[name], one)) for name in names for one in dict.fromkeys(anchors))
     kind: Kind = "window" if "during" in names or period else "anchor"
     past = set(names) == {"before"} and _LATE.isdisjoint(anchors)
-    return stop, Time(w.starts[at], w.ends[stop - 1], kind, windows, past=past)
+    return stop, Time(*w.span(at, stop), kind, windows, past=past)
 
 
 _NOT_BEFORE: Final = frozenset({"age", "mentioned", "date", "time", "period", "proceeding", "each", "meals", "meal", "you", "we"})
@@ -1472,6 +1477,8 @@ def _numbered_at(anchor: _Anchor) -> bool:
 def _frequencies(w: _Words, taken: bytearray) -> _Found:
     """How often: "twice a week", "3 times per month", "daily", "per year"."""
     periodic, dosed, times = (_table().sets[name] for name in ("periodic", "dosed", "times"))
+    if periodic.isdisjoint(w.words) and _RATES.isdisjoint(w.words):
+        return
     for at, word in enumerate(w.words):
         if taken[at]:
             continue
@@ -1479,7 +1486,7 @@ def _frequencies(w: _Words, taken: bytearray) -> _Found:
             begin = at - 1 if w.at(at - 1) in ("once", "twice", "thrice") and not taken[at - 1] else at
             if begin == at and w.at(at - 1) in times and at >= 2:
                 begin = at - 2
-            yield begin, at + 1, Time(w.starts[begin], w.ends[at], "frequency")
+            yield begin, at + 1, Time(*w.span(begin, at + 1), "frequency")
         elif word in ("per", "a", "each", "every", "/") and (end := _rate(w, at)) and not any(taken[at:end]):
             before = w.at(at - 1)
             begin = at
@@ -1491,9 +1498,9 @@ def _frequencies(w: _Words, taken: bytearray) -> _Found:
                     begin = at - 2
             elif word == "/" or word == "a" or before in dosed or "/" in (before, w.at(at - 2)):
                 continue
-            yield begin, end, Time(w.starts[begin], w.ends[end - 1], "frequency")
+            yield begin, end, Time(*w.span(begin, end), "frequency")
         elif word == "every" and w.at(at + 1) == "other" and w.at(at + 2) in _RATES:
-            yield at, at + 3, Time(w.starts[at], w.ends[at + 2], "frequency")
+            yield at, at + 3, Time(*w.span(at, at + 3), "frequency")
 
 
 _GLUE: Final = frozenset({"and", ", and", "and until", ",", "plus", "until", "", "and up to", "through", "and then"})
