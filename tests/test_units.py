@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from critnlp import lexicon, units
@@ -21,7 +21,8 @@ CASES = [
     for _, row in lexicon.parse((Path(__file__).parent / "cases" / "units.csv").read_text(encoding="utf-8"), "units.csv")
 ]
 WRITTEN = [case for case in CASES if case[1]]
-PLAIN = [written for written, _, _ in WRITTEN if (unit := unit_at(written, 0)) and unit.end == len(written)]
+# Those that are no power of ten; behind "h-1" a range of hours could go on.
+PLAIN = [written for written, _, _ in WRITTEN if written != "h-1" and (unit := unit_at(written, 0)) and unit.end == len(written)]
 CODES = sorted({ucum for _, ucum, _ in WRITTEN})
 
 
@@ -92,6 +93,11 @@ def test_a_unit_ends_where_the_text_goes_on(written: str) -> None:
         ("refraction of -6.50 D or", 20, "D", "[diop]"),
         ("cylinder ≤ 1.25 D", 16, "D", "[diop]"),
         ("taller than 60 in, or", 15, "in", "[in_i]"),
+        ("30 mL/min per 24 hour urine", 3, "mL/min", "mL/min"),
+        ("2 cells/lifetime", 2, "cells", "{cells}"),
+        ("150 mL/4 ounces", 4, "mL", "mL"),
+        ("50 mg/placebo", 3, "mg", "mg"),
+        ("an index > 5 h-1.", 13, "h-1", "/h"),
         ("4 MET-hours per week", 2, "MET-hours per week", "[MET].h/wk"),
     ],
 )
@@ -399,6 +405,7 @@ VALUES = st.decimals(min_value="0.001", max_value="99999", places=3).map(lambda 
 MASS = st.sampled_from(["18.015", "113.12", "180.156", "584.66", "66500"]).map(Decimal)
 
 
+@settings(deadline=None)  # the first conversion loads the units library
 @given(VALUES, st.sampled_from(CODES), st.sampled_from(CODES), MASS, st.sampled_from(["", "valence=2", "hba1c"]))
 def test_a_conversion_and_its_way_back(value: str, unit: str, to: str, mass: Decimal, special: str) -> None:
     there = convert(value, unit, to, molar_mass=mass, special=special)
@@ -452,7 +459,7 @@ def test_no_spelling_has_two_meanings() -> None:
 
 
 def test_the_units_library_knows_every_atom() -> None:
-    for atom in units._table().pints:
+    for atom in units._table().pints.keys() - units._TEMPERATURES:
         size, _ = units._root(atom)
         assert size > 0, atom
 

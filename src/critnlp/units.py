@@ -65,7 +65,8 @@ class _Table(NamedTuple):
 
 
 _SUPERSCRIPTS = "⁰¹²³⁴-⁹₀-₉¼-¾"
-_TOKEN = re.compile(rf"[^\W\d_{_SUPERSCRIPTS}]+|[^\w\s]")
+_LETTERS = rf"[^\W\d_{_SUPERSCRIPTS}]+"
+_TOKEN = re.compile(rf"{_LETTERS}|[^\w\s]")
 _JOINTS = frozenset(" \t\n\r\u00a0\u2009\u202f.-\u2010\u2011")
 
 
@@ -171,6 +172,7 @@ _INVERSE = re.compile(
 )
 _RAISES = frozenset("-−–⁻^\\({ \u00a0")
 _DIGIT = {"¹": 1, "²": 2, "³": 3, "⁵": 5}
+_LINKS = frozenset("-‑'’+.")
 _KIND = {2: "area", 3: "volume", 5: "fifth"}
 
 
@@ -214,8 +216,8 @@ def _parts(text: str, at: int, below: bool = False) -> Iterator[_Part]:
         behind = text[end : end + 1]
         if behind.isdecimal() and text[end - 1].isalpha():
             continue
-        if end - at == 1 and behind in ("-", "‑", "'", "’", "+") and text[end + 1 : end + 2].isalpha():
-            continue  # "L-arginine", "D-dimer", "T-cell"
+        if end - at == 1 and behind in _LINKS and text[end + 1 : end + 2].isalpha() and (behind != "." or entry.kind == "time"):
+            continue  # "L-arginine", "D-dimer", "s.d."
         yield _Part(entry, entry.ucum, entry.kind, end, spelling)
 
 
@@ -264,7 +266,7 @@ _BELOW: dict[str, frozenset[str]] = {
     "sound": frozenset({"length"}),
     "force": frozenset({"area", "fifth", "time"}),
     "met": frozenset({"time"}),
-    "area": frozenset({"time"}),
+    "area": frozenset({"time", "area"}),
 }
 _LENGTH_OF_TIME = {"us": 0, "ms": 1, "s": 2, "min": 3, "h": 4, "d": 5, "{nights}": 6, "wk": 7, "mo": 8, "a": 9}
 _MULTIPLIED = {  # what two kinds a product may have, and the signs between them
@@ -277,6 +279,8 @@ _MULTIPLIED = {  # what two kinds a product may have, and the signs between them
 }
 _TIMES = re.compile(r"\s?(?P<dot>[·⋅∙•*×])\s?|(?P<sign>\.)(?=[a-zµμ])|(?P<hyphen>[-‑])(?=[A-Za-z])|\s+(?P<x>x)\s+|(?P<blank>\s)")
 _SLASH = "/∕⁄／"
+_JOINT = re.compile(r"\s*[·⋅∙*×x./]\s*|\s+")
+_NEXT_SLASH = re.compile(rf"\s*[{_SLASH}]")
 _OVER = re.compile(
     rf"\.?\s*\\?(?P<slash>[{_SLASH}])\s*(?:per\s+)?|(?P<dotted>\.)?\s+(?P<per>per|an?|each|every|[Pp][Ee][Rr])\s+(?:each\s+|one\s+)?"
     r"|-(?P<hyphen>per)-"
@@ -298,7 +302,10 @@ _BODY = re.compile(
 )
 _BY_BODY = re.compile(r"\s*[x×*·]\s*(?=1[.,·⋅]73)")
 _MAGNIFIED = {("24", "h"): "d", ("100", "mL"): "dL", ("1000", "mL"): "L", ("12", "mo"): "a", ("7", "d"): "wk"}
-_SYMBOL_BELOW = re.compile(r"(?!(?:d|m|k|u|mc|µ|μ|c)(?:l|g|m)|mm)[a-z]{5,}")
+# A symbol behind a slash, known or not, and no word such as "placebo"; what is divided by it is not known without it.
+_STRICT = frozenset({"mass", "substance", "arbitrary", "volume", "length", "count", "cell"})
+_UNKNOWN = re.compile(rf"(?!(?!(?:d|m|k|u|mc|µ|μ|c)(?:l|g|m)|mm)[a-z]{{5,}}(?![^\W_])){_LETTERS}|1[.,]73")
+_BY_TIME = re.compile(r"\s?[·⋅∙•*×.]\s?(?=min|hr?\b|hour|day|d\b)")
 
 
 class _Divisor(NamedTuple):
@@ -348,7 +355,8 @@ def _divisor(text: str, at: int, above: str, below: tuple[str, ...], bare: bool,
                 "substance",
                 (f'"{text[at : part.end]}" read as {ucum.removesuffix("/L")}',),
             )
-        if kind not in permitted or kind in below:
+        slope = slash and not number and below[:1] == ("time",) and ucum in ("mo", "a")  # "mL/min/1.73 m2/year"
+        if kind not in permitted or (kind in below and not slope):
             continue
         if number:
             if ucum == "{nights}" or not _may_be_numbered(number[1], ucum, kind, above, bare and slash):
@@ -392,7 +400,7 @@ def _bracketed(text: str, at: int, above: str, below: tuple[str, ...]) -> list[_
         if text.startswith(close, at):
             divisors[-1] = divisor._replace(end=at + 1)
             return divisors
-        joint = re.compile(r"\s*[·⋅∙*×x./]\s*|\s+").match(text, at)
+        joint = _JOINT.match(text, at)
         if joint is None:
             return None
         at = joint.end()
@@ -442,7 +450,7 @@ class _Quotient:
                     continue
                 if self.below or self.times or mark not in _MULTIPLIED.get((self.kind, part.kind), ""):
                     continue
-                if self.kind in ("mass", "substance") and not re.compile(rf"\s?[{_SLASH}]").match(self.text, part.end):
+                if self.kind in ("mass", "substance") and not _NEXT_SLASH.match(self.text, part.end):
                     continue  # "mg·h/L", but not "5 mg-day"
                 self.above.append(part.ucum)
                 self.end, self.times = part.end, True
@@ -458,6 +466,12 @@ class _Quotient:
                 assert body is not None
                 self.take(body._replace(repairs=(f'"{self.text[self.end : body.end].strip()}" read as /1.73 m2',)))
                 continue
+            if (by := _BY_TIME.match(self.text, self.end)) and self.below and self.below[-1].ucum == "kg":  # "ng/kg*min"
+                divisor = _divisor(self.text, by.end(), self.kind, self.kinds, False, True)
+                if divisor and divisor.kind == "time":
+                    written = self.text[self.end : divisor.end].strip()
+                    self.take(divisor._replace(repairs=(f'"{written}" read as /{divisor.ucum}',)))
+                    continue
             once = _ONCE.match(self.text, self.end)
             over = _OVER.match(self.text, once.end() if once else self.end)
             if over is None or (over["dotted"] and over["per"][0] == "P"):
@@ -470,9 +484,7 @@ class _Quotient:
             if divisor and over["per"] and over["per"].lower() != "per" and self.text[over.end()].isdecimal():
                 return True  # "10 mg every 2 weeks" is a dose and its schedule
             if divisor is None or not self.fits(divisor, over["per"]):
-                unknown = _TOKEN.match(self.text, over.end())
-                symbol = unknown and unknown.group().isalpha() and not _SYMBOL_BELOW.fullmatch(unknown.group())
-                return not (over.group() in _SLASH and symbol and self.kind in ("mass", "substance", "arbitrary"))
+                return not (over.group() in _SLASH and self.kind in _STRICT and _UNKNOWN.match(self.text, over.end()))
             self.take(divisor)
 
     def fits(self, divisor: _Divisor, word: str | None) -> bool:
@@ -539,6 +551,7 @@ _ONE = re.compile(
 )
 _PER = re.compile(rf"\\?[{_SLASH}]\s*(?:per\s+)?|per\s+", re.IGNORECASE)
 _MOLAR_PER_LITRE = re.compile(rf"\s?[{_SLASH}]\s?(?:L|l|liters?|litres?)(?![^\W_])")
+_CLOSED = re.compile(r"[),.;\]]|$")
 _BLANKS = re.compile(r"\s*")
 
 
@@ -584,7 +597,9 @@ def _first(text: str, at: int, first: _Part) -> Unit | None:
     if first.kind in ("dna", "field"):
         return None
     inverse = _inverse(text, first)
-    if inverse and (text[first.end] in "⁻^" or inverse.ucum in ("L", "mm3")):
+    if inverse and (
+        text[first.end] in "⁻^" or inverse.ucum in ("L", "mm3") or (first.kind == "time" and _CLOSED.match(text, inverse.end))
+    ):
         return Unit(f"/{inverse.ucum}", at, inverse.end)
     read = _Quotient(text, at, first)
     if first.entry.role == "mend":
@@ -622,8 +637,8 @@ def _bare(text: str, at: int, start: int, slash: bool) -> Unit | None:
     read = _Quotient(text, at, None)
     read.take(divisor)
     read.divide()
-    if len(read.below) > 1 and divisor.ucum not in ("kg", "m2"):
-        return None  # "/mg/dL": one slash too many
+    if divisor.ucum not in ("kg", "m2") and (len(read.below) > 1 or text[read.end : read.end + 1] in set(_SLASH)):
+        return None  # "/mg/dL", "/mL/1.73 m2": one slash too many
     return read.unit()
 
 
@@ -650,7 +665,6 @@ def _read(text: str, at: int) -> Unit | None:
     return best
 
 
-_LETTERS = rf"[^\W\d_{_SUPERSCRIPTS}]+"
 _RUN = re.compile(rf"(?:{_LETTERS}|%)?(?:/{_LETTERS}(?:\^?[23](?!\d)|[²³])?)*(?:/1\.73 ?m(?:\^?2|²)(?!\d))?")
 _BEHIND = re.compile(r"\.?\s+(?P<word>[^\W\d_]+)(?P<raised>\s?[-−–⁻^/]|\()?|\s*(?:[,;:)\]]|$)|\s+[(\[<>=≥≤]|\.(?:$|\s+\()")
 
