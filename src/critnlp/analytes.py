@@ -2,6 +2,7 @@
 
     analyte("Serum ALT (SGPT) levels")   the row of `analytes.csv`: name, codes, canonical unit, sane range
     analytes_in("AST (SGOT)/ALT (SGPT)") all rows that one mention names
+    of_unit(row, "%")                    the row that is meant where the value carries that unit
     scale("ECOG PS")                     the row of `scales.csv`: name, codes, range, step
     plain_name("Hgb")                    "hemoglobin"
 
@@ -81,6 +82,12 @@ def analytes_in(mention: str) -> tuple[Analyte, ...]:
             return ()
         found[row.name] = row
     return tuple(found.values())
+
+
+def of_unit(row: Analyte, unit: str | None) -> Analyte:
+    """The analyte that is meant where a value carries this UCUM unit: neutrophils in "%" are a percentage, no count."""
+    other = _with_unit().get((row.name, unit))
+    return other or row
 
 
 @lru_cache(maxsize=65536)
@@ -225,6 +232,19 @@ def _analytes(sought: bool = False) -> _Index[Analyte]:
 @cache
 def _analyte_rows() -> tuple[Analyte, ...]:
     return lexicon.load("analytes", _analyte)
+
+
+@cache
+def _with_unit() -> dict[tuple[str, str | None], Analyte]:
+    rows = {row.name: row for row in _analyte_rows()}
+    meant: dict[tuple[str, str | None], Analyte] = {}
+    for cells in lexicon.table("analytes"):
+        for pair in filter(None, cells["with_unit"].split("|")):
+            unit, _, name = pair.partition("=")
+            if name not in rows:
+                raise ModelError(f"analytes.csv: {cells['name']!r} is {name!r} with {unit!r}, which is no name of the table")
+            meant[cells["name"], unit] = rows[name]
+    return meant
 
 
 @cache

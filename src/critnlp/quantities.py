@@ -55,6 +55,7 @@ class Threshold:
     age: bool = False  # "years of age", "years old"
     reversed: bool = False  # the number stands before the comparator: "18 years ≤ age"
     equals: bool = False  # written with "="
+    plus: bool = False  # "3+": a bound, or the grade of a stain
     repairs: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -355,7 +356,7 @@ def find(text: str) -> tuple[Threshold, ...]:
 
 
 _GATE = re.compile(
-    r"\d|[<>≤≥⩽⩾≦≧＜＞]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile|"
+    r"\d|[<>≤≥⩽⩾≦≧＜＞]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile|\bASA\b|An(?:a)?esthesiolog|"
     r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|twice)\b",
     re.IGNORECASE,
 )
@@ -465,8 +466,9 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
         if quantity.relative_to:
             return _Token("n", at, quantity.end, quantity=quantity)
         return _Token("w", at, word.end(), lower)
-    if word[0] in _ROMAN and _ASA.search(text, max(0, at - 90), at):
-        return _Token("n", at, word.end(), quantity=_Quantity(_ROMAN[word[0]], at, word.end()))
+    roman = _ROMAN_AT.match(text, at) if word[0][0] in "IV" else None
+    if roman and _ASA.search(text, max(0, at - 90), at):
+        return _Token("n", at, roman.end(), quantity=_Quantity(_ROMAN[roman[0]], at, roman.end()))
     if first in WORDS and (quantity := _quantity_at(text, at, at)):
         return _Token("n", at, quantity.end, quantity=quantity)
     if _REFERRING.match(lower) and (reference := _reference_at(text, at)):
@@ -477,6 +479,7 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
 
 
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
+_ROMAN_AT = re.compile(r"(?:VI|IV|V|I{1,3})(?![^\W\d_])")
 _ASA = re.compile(r"(?:\bASA\b|An(?:a)?esthesiolog)[^.;]*$")
 _WHOSE_WORD = re.compile(
     r"(?:the|its|their|an?|institution\w*|local|laboratory|lab|site|age|sex|gender|respective|reference|central|applicable|adult)\b"
@@ -514,6 +517,8 @@ _FILLERS = frozenset(
     """the a an of age ages aged approximately about around approx score scores total value values level levels roughly only any
     full is are to be at least or equal grade period circa ca year years""".split()
 ) - {"or", "year", "years"}
+_OLD = re.compile(r"\b(?:older|younger)\b", re.IGNORECASE)
+_OUT_OF = re.compile(r"\s?/\s?(?:5|10|15|28|30|40|42|56|60|63|75|100)\b(?![/.,]?\d)")
 _AGES = frozenset({"age", "ages", "aged"})
 
 
@@ -596,7 +601,8 @@ class _Grammar:
         """A comparator and its number: "≥ 1.5", "over the age of 18", "<= 140/90 mmHg"."""
         token = self._tokens[at]
         op = cast(Op, token.word)
-        number, age = self._past_fillers(at + 1)
+        again = self._is(at + 1, "s", "(") and self._is(at + 2, "c", op) and self._is(at + 3, "s", ")")
+        number, age = self._past_fillers(at + 4 if again else at + 1)  # "greater than or equal to (≥) 18"
         if self._is(number, "c") and number <= at + 1:  # "at least ≥ 18"
             second = cast(Op, self._tokens[number].word)
             if second[0] == op[0] or op == "eq":
@@ -605,7 +611,7 @@ class _Grammar:
             return (), at + 1
         if op == "eq":
             found, after = self._number_first(number, at)
-            return tuple(replace(threshold, equals=True) for threshold in found), after
+            return tuple(replace(threshold, equals=threshold.form == "bare") for threshold in found), after
         return self._bounded(token.start, op, number, age)
 
     def _compared_from(self, at: int, start: int, op: Op) -> tuple[tuple[Threshold, ...], int]:
@@ -618,10 +624,21 @@ class _Grammar:
         quantity = self._quantity(number)
         if pair := self._pair(number, start, op):
             return pair
+        age = age or _OLD.search(self._text, start, quantity.start) is not None
         threshold = _bound(op, quantity, start, age)
         after = number + 1
+        if quantity.unit is None and (scale := _OUT_OF.match(self._text, quantity.end)):
+            threshold = replace(threshold, end=scale.end())  # "≥ 4/10"
+            while after < len(self._tokens) and self._tokens[after].start < scale.end():
+                after += 1
         if self._is(after, "j", "-", "to") and self._is(after + 1, "n") and self._quantity(after + 1).start > quantity.end - 1:
             found = self._range_from(number, start, op, ("-", "to"), age) if op in ("ge", "gt") else None
+            if found and self._tokens[after].word == "-" and not (found[0][0].age or found[0][0].unit in TIME_UNITS):
+                # "≥ 50-100 × 10^9/L": a lower bound that depends on something, or a range
+                found = (
+                    tuple(replace(one, problem=one.problem or "a lower bound with a range behind it") for one in found[0]),
+                    found[1],
+                )
             if found:
                 return found
             second = self._quantity(after + 1)
@@ -642,7 +659,9 @@ class _Grammar:
         quantity = self._quantity(at)
         after, inclusive = self._past_inclusive(at + 1)
         if self._is(after, "p"):
-            threshold = replace(_bound(cast(Op, self._tokens[after].word), quantity, start, False), end=self._tokens[after].end)
+            old = _OLD.search(self._text, quantity.end, self._tokens[after].end) is not None
+            threshold = replace(_bound(cast(Op, self._tokens[after].word), quantity, start, old), end=self._tokens[after].end)
+            threshold = replace(threshold, plus=self._text[threshold.end - 1] == "+")
             threshold, after = self._unit_behind(threshold, after + 1)
             return self._extended(threshold, after)
         if pair := self._pair(at, start, None):
@@ -720,11 +739,15 @@ class _Grammar:
                 break
             members.append(self._quantity(step))
             last = step
-        whole = all("." not in member.value and member.relative_to is None for member in members)
+        whole = all(member.relative_to is None and not member.value.startswith("-") for member in members)
         if len(members) < 2 or not whole or any(member.unit for member in members[:-1]):
             return None
         values = tuple(member.value for member in members)
         final = members[-1]
+        if len(members) == 2 and final.age and self._tokens[last - 1].word == "and":
+            whole = merged(_bound("ge", members[0], start, True), _bound("le", final, final.start, True))
+            if whole and not whole.problem:
+                return (replace(whole, repairs=(*whole.repairs, '"and" between two ages read as "to"')),), last + 1
         return (Threshold(start, final.end, unit=final.unit, values=values, form="list", age=final.age),), last + 1
 
     def _pair(self, at: int, start: int, op: Op | None) -> tuple[tuple[Threshold, ...], int] | None:

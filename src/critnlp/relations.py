@@ -56,6 +56,7 @@ class Link:
     inherited: bool = False  # the subjects are those of the value before
     behind: bool = False  # the subject stands behind the value: a count, where no unit says otherwise
     mention: Mention | None = None
+    change: bool = False  # "an increase in creatinine of": the value bounds the change
     outside: bool = False  # "outside the range of": the value is what the thing must not be
 
     @property
@@ -68,6 +69,8 @@ class Link:
         """Where the link ends."""
         return max(span[1] for span in self.covered)
 
+
+_BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 
 # --- how names are joined ---------------------------------------------------------------------------------------------
 
@@ -224,7 +227,7 @@ class _Linker:
             if link:
                 timed = link if isinstance(value, Time) else self._timed(link, ceiling)
                 self._links.append(replace(timed, mention=mention or link.mention))
-            floor = max(floor, value.end, link.end if link else 0)
+            floor = max(floor, value.end, link.end if link and not isinstance(value, Result) else 0)
         return self._links
 
     def _shared(self, values: list[tuple[Threshold, Mention | None]]) -> list[tuple[Threshold, Mention | None]]:
@@ -243,6 +246,8 @@ class _Linker:
     def _of_threshold(self, value: Threshold, floor: int, ceiling: int) -> Link | None:
         text = self._text
         count = value.unit is None and value.relative_to is None and not value.age and value.form in ("bound", "range")
+        if value.form == "range" and _SCALE_SPAN.match(text, value.end):
+            return None  # "on the 0-10 numeric rating scale"
         if value.reversed:
             if aged := _AGE_NEXT.match(text, value.end):
                 subject = Subject("AGE", aged.start("age"), aged.end("age"), aged["age"], self._demographic(aged.start("age")))
@@ -254,23 +259,33 @@ class _Linker:
         if age:
             return age
         before = self._before(value, floor)
-        if before and before.subjects[0].kind == "SCALE" and _SCALE_SPAN.match(text, value.end) and value.form == "range":
-            return None
         if before and not (count and before.subjects[0].kind not in MEASURED and self._behind(value, ceiling)):
             return before
         if inherited := self._inherited(value):
             return inherited
         if value.form in ("bare", "list"):
             return None
-        if value.form == "range" and _SCALE_SPAN.match(text, value.end):
-            return None  # "on the 0-10 numeric rating scale"
         if counted := self._counted(value):
             return counted
+        if scored := self._scored(value, floor):
+            return scored
         if behind := self._behind(value, ceiling):
             return behind
         if count:
             return self._phrase_behind(value, ceiling) or self._phrase(value, floor)
         return (None if value.unit in TIME_UNITS else self._phrase(value, floor)) or self._phrase_behind(value, ceiling)
+
+    def _scored(self, value: Threshold, floor: int) -> Link | None:
+        """ "A score of 24 or above on the Folstein Mini-Mental State Exam"."""
+        before = _SCORE.search(self._text, floor, value.start)
+        on = _ON.match(self._text, value.end) if before else None
+        if before is None or on is None:
+            return None
+        mention = next((m for m in self._names if m.label == "SCALE" and on.start("name") <= m.start < on.end("name")), None)
+        end = max(on.end("name"), mention.end if mention else 0)
+        text = self._text[mention.start : mention.end] if mention else on["name"]
+        subject = Subject("SCALE" if mention else "PHRASE", on.start("name"), end, text, mention)
+        return Link(value, (subject,), covered=((before.start(), end),))
 
     def _counted(self, value: Threshold) -> Link | None:
         """A count whose noun was read as its unit: "≥ 3 seizures per month"."""
@@ -323,6 +338,11 @@ class _Linker:
         for mention in reversed(near):
             role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
             gap = self._masked(mention.end, value.start)
+            if mention.label not in MEASURED and self._bracketed(mention, value):
+                continue  # "LVEF (by echocardiogram) ≥ 50 %"
+            changing = _CHANGING.search(gap)
+            if changing:
+                gap = gap[: changing.start()] + " " + gap[changing.end() :]
             away = _OUTSIDE.search(gap)
             outside = away is not None
             if away:
@@ -340,7 +360,7 @@ class _Linker:
             group, joined = _coordinated(self._text, near, mention, floor)
             group = _without_aliases(self._text, group)
             linked = self._linked(value, group, joined if len(group) > 1 else "")
-            return self._with_extreme(replace(linked, outside=outside))
+            return self._with_extreme(replace(linked, outside=outside, change=changing is not None))
         return None
 
     def _with_extreme(self, linked: Link) -> Link:
@@ -351,6 +371,8 @@ class _Linker:
             low = value.low if found[0].lower().startswith("min") else None
             value = replace(value, form="bound", low=low, high=None if low else value.low)
             linked = replace(linked, value=value, covered=((found.start(), linked.end),))
+        if grown := _CHANGE_OF.search(self._text, max(0, linked.start - 30), linked.start):
+            linked = replace(linked, change=True, covered=((grown.start(), linked.end),))
         pressure = linked.subjects[0]
         part = _PRESSURE.match(self._text, linked.end)
         if part and len(linked.subjects) == 1 and pressure.kind == "LAB" and _BLOOD_PRESSURE.fullmatch(pressure.text):
@@ -380,19 +402,15 @@ class _Linker:
         before = self._text[floor : value.start]
         found = AGE_BEFORE.search(before)
         if found and _OTHER_AGE.search(before[: found.start("age")]):
-            subject = self._demographic(floor + found.start("age"))
-            if subject is None or not analytes.analyte(self._text[subject.start : subject.end]):
-                return None
-            return Link(
-                value,
-                (Subject("LAB", subject.start, subject.end, self._text[subject.start : subject.end], subject),),
-                covered=((subject.start, value.end),),
-            )
+            start = floor + _OTHER_AGE.search(before[: found.start("age")]).start()  # type: ignore[union-attr]
+            end = floor + found.end("age")
+            subject = Subject("LAB", start, end, self._text[start:end], self._demographic(start))
+            return Link(value, (subject,), covered=((start, value.end),))
         if found and value.unit in (*TIME_UNITS, None) and value.relative_to is None:
             start = floor + found.start("age")
             subject = Subject("AGE", start, floor + found.end("age"), found["age"], self._demographic(start))
-            return Link(value, (subject,), covered=((start, value.end),))
-        if value.unit not in TIME_UNITS or value.relative_to is not None:
+            return self._with_extreme(Link(value, (subject,), covered=((start, value.end),)))
+        if (value.unit not in TIME_UNITS and not value.age and value.unit is not None) or value.relative_to is not None:
             return None
         behind = _AGE_BEHIND.match(self._text, value.end)
         if value.age or behind:
@@ -401,7 +419,10 @@ class _Linker:
         last = self._links[-1] if self._links else None
         if last and last.subjects[0].kind == "AGE" and self._only_people(self._text[last.end : value.start]):
             return Link(value, (last.subjects[0],), covered=((value.start, value.end),), inherited=True)
-        people = value.unit == "a" and value.form in ("bound", "range") and self._only_people(before)
+        only = self._only_people(before)
+        people = value.unit == "a" and value.form in ("bound", "range") and (only or _PERSON.search(before))
+        if value.unit is None and value.form == "bound":  # "patients < 18"
+            people = only and _PERSON.search(before) and _ALONE.match(self._text, value.end)
         if people and not _NOT_AGE.match(self._text, value.end):
             return Link(value, (Subject("AGE", value.start, value.end, "age"),), covered=((value.start, value.end),))
         return None
@@ -429,9 +450,24 @@ class _Linker:
             or _CONDITIONAL.search(gap + self._text[value.end : value.end + 40])
         ):
             return None
-        if value.form != "bare" and not _ALTERNATIVE.search(gap):
+        if value.form != "bare" and not (_ALTERNATIVE.search(gap) and self._says_nothing_else(last.value.end, value.start)):
             return None
         return Link(value, last.subjects, last.joined, covered=((value.start, value.end),), inherited=True)
+
+    def _says_nothing_else(self, start: int, end: int) -> bool:
+        """Whether the words between two bounds name no other thing: joining words, people, and a condition at most."""
+        gap = self._text[start:end]
+        if _CONDITIONAL.search(gap):
+            return True
+        for mention in self._mentions:
+            if (
+                mention.label in ("CONDITION", "DEMOGRAPHIC", "QUALIFIER", "TEMPORAL")
+                and start <= mention.start
+                and mention.end <= end
+            ):
+                gap = gap.replace(self._text[mention.start : mention.end], " ")
+        allowed = words("glue") | words("people") | words("neutral") | words("negation")
+        return all(word.lower().rstrip(".") in allowed for word in WORDS_IN.findall(gap))
 
     def _behind(self, value: Threshold | Result, ceiling: int) -> Link | None:
         """The name right behind a value: "≥ 2 mg/dL serum creatinine", "positive for HBsAg"."""
@@ -456,23 +492,29 @@ class _Linker:
     def _phrase(self, value: Threshold, floor: int) -> Link | None:
         """Words before a comparison that no table knows: "PDA diameter > 1.5 mm"."""
         before = self._text[floor : value.start]
-        clause = _CLAUSE.split(before)[-1]
-        start = value.start - len(clause)
-        kept = clause.rstrip(" :,=(-–")
-        while kept and (last := re.search(r"(?:^|\s)([^\s]+)$", kept)) and last[1].lower().strip("():,") in words("glue"):
-            kept = kept[: last.start()].rstrip(" :,=(-–")
+        opening = re.search(r"\s?[(\[]\s?(?:(?:of|is|i\.e\.,?|defined as|score)\s)?$", before)
+        if opening:  # "large defect (> 38 mm)"
+            before = before[: opening.start()]
+        masked = _BRACKETED.sub(lambda found: "\x00" * len(found[0]), before)
+        clause = _CLAUSE.split(masked)[-1]
+        start = floor + len(before) - len(clause)
+        kept = clause.rstrip(" :,=(-–\x00")
+        while kept and (last := re.search(r"(?:^|\s)([^\s]+)$", kept)) and last[1].lower().strip("():,") in words("glue") - _NAMING:
+            kept = kept[: last.start()].rstrip(" :,=(-–\x00")
         lead = _LEADING.match(kept)
         start += lead.end() if lead else 0
         kept = kept[lead.end() if lead else 0 :]
+        end = start + len(kept)
+        kept = " ".join(kept.replace("\x00", " ").split())
         found = WORDS_IN.findall(kept)
-        if (
-            not found
-            or len(found) > 7
-            or all(word.lower() in words("neutral") for word in found)
-            or kept.count("(") != kept.count(")")
-        ):
+        if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
-        subject = Subject("PHRASE", start, start + len(kept), kept)
+        if any(word.lower() in words("negation") for word in found):
+            return None
+        inner = [m for m in self._mentions if start <= m.start and m.end <= end and m.label in SUBJECTS]
+        if any(m.label in MEASURED for m in inner):
+            return None  # a known name too far from its value
+        subject = Subject("PHRASE", start, end, kept, next((m for m in inner if m.end == end), None))
         return Link(value, (subject,), covered=((start, value.end),))
 
     def _phrase_behind(self, value: Threshold, ceiling: int) -> Link | None:
@@ -560,9 +602,10 @@ class _Linker:
 
     def _timed(self, link: Link, ceiling: int) -> Link:
         """The link with the times within it and right behind it."""
-        times = [t for t in self._times if link.start <= t.start and t.end <= link.end]
+        sound = [t for t in self._times if not t.problem and not t.negated]
+        times = [t for t in sound if link.start <= t.start and t.end <= link.end]
         end = link.end
-        for time in self._times:
+        for time in sound:
             if end <= time.start <= ceiling and re.fullmatch(
                 r"[\s,(\[]{0,3}(?:as |when |if )?(?:(?:measured|assessed|obtained|determined|documented|performed|recorded|taken|confirmed) )?",
                 self._text[end : time.start],
@@ -584,6 +627,19 @@ _DATING = re.compile(
     r"treatment|therapy|use|used|at|any|time|documented|lasting|either|planned|initiated|started|event|events|episode|persisting|present|requiring)[\s,(]*)*",
     re.IGNORECASE,
 )
+# words that a name may end in, though they may also stand between a name and its value
+_NAMING = frozenset({"index", "ratio", "count", "counts", "score", "scores", "scale", "volume", "rate", "test", "rating", "range"})
+_SCORE = re.compile(
+    r"\b(?:total |mean |average |overall |baseline )?(?:scores?|scoring|rating|rated)\s?(?:(?:of|is|was|as|at|a|to be)\s)*$",
+    re.IGNORECASE,
+)
+_ON = re.compile(
+    r"\s(?:points?\s)?(?:on|in|by|for|using|of)\s(?:the\s)?(?P<name>[^\W\d_][^,;.()<>≤≥]{1,80}?)(?=\s?(?:$|[,;.()]|(?:at|and|or|with|within|during|prior|before)\b))",
+    re.IGNORECASE,
+)
+_CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation)"
+_CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b(?! (?:in|of) (?!≥|>|at|more|less|<|≤|\d))", re.IGNORECASE)
+_CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
 _EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
 _BLOOD_PRESSURE = re.compile(
@@ -603,6 +659,11 @@ _BY = re.compile(r"\b(?:by|on|per|using|via|with|at)\s(?:an?\s|the\s|2-?d\s|tran
 _AGE_BEHIND = re.compile(
     r"\s?(?:,\s?)?(?:\(?(?:in|of)\s)?(?:the\s)?age\b\)?(?! of \d)|\s?old\b|\s(?:and|or) (?:older|younger)\b", re.IGNORECASE
 )
+_PERSON = re.compile(
+    r"\b(?:patients?|subjects?|participants?|volunteers?|wom[ae]n|m[ae]n|males?|females?|adults?|children|infants?|boys|girls|individuals?|persons?|people)[\s,(\[:-]*(?:who |that )?(?:(?:are|is|were|be|being|aged|must be)\s)*$",
+    re.IGNORECASE,
+)
+_ALONE = re.compile(r"\s*(?:$|[,;.)]|who\b|with\b|and\b(?! (?:than|\w+ [<>≤≥])))", re.IGNORECASE)
 _OTHER_AGE = re.compile(
     r"\b(?:gestational|post-?menstrual|corrected|bone|mental|maternal|paternal|donor|chronological|lung|fetal|post-?conceptional)[\s-]?$",
     re.IGNORECASE,

@@ -92,7 +92,7 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
         raise _Lost(f"{name}: the number has no comparator", "comparator_lost")
     analyte = _analyte_of(subject)
     if analyte:
-        return _measured_fact(analyte, value)
+        return _measured_fact(analyte, value, subject.text)
     about = _ABOUT.get(subject.kind, "measurement")
     if subject.kind == "PHRASE" and subject.mention:
         about = _ABOUT.get(subject.mention.label, "observation")
@@ -103,7 +103,7 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
         measures = "change" if value.relative_to is None else "value"
     elif value.unit in TIME_UNITS:
         measures = "duration"
-    elif about in ("drug", "procedure", "device") and value.unit:
+    elif value.unit and (about in ("drug", "procedure", "device") or (_DOSE.search(subject.text) and _MASS.match(value.unit))):
         measures = "dose"
     elif value.unit in (None, "1") or (value.unit or "").startswith("{"):
         counted = behind or about in ("drug", "procedure")
@@ -115,6 +115,7 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
     )  # fmt: skip
 
 
+_DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
 _CHANGE = re.compile(r"\b(?:change|reduction|decrease|increase|decline|improvement|loss|gain|worsening|drop|rise)\b", re.IGNORECASE)
 
 
@@ -154,9 +155,19 @@ def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | Non
     return schema.Canonical(low=ends[0], high=ends[1], unit=unit)
 
 
-def _measured_fact(analyte: analytes.Analyte, value: Threshold) -> schema.Fact:
-    """A fact about a row of the analyte table, with its codes and the canonical bounds."""
+_OF_PREDICTED = re.compile(r"(?:%|percent(?:age)?)\s?(?:of\s)?pred", re.IGNORECASE)
+_Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGNORECASE)
+
+
+def _measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -> schema.Fact:
+    """A fact about a row of the analyte table, with its codes and the canonical bounds; `said` is how it is called."""
     written, repairs = _range(value), value.repairs
+    if written.relative_to is None and _OF_PREDICTED.search(said) and written.unit in (None, "%"):
+        written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio", "unit": "%"})
+    elif written.relative_to is None and _Z_SCORE.search(said) and written.unit is None:
+        written = written.model_copy(update={"relative_to": "z_score", "relation": "ratio"})
+    if (written.unit or "").startswith("{") and written.unit not in ("{copies}/mL", "{copies}/L", "{letters}", "{points}"):
+        written = written.model_copy(update={"measures": "count"})
     if written.unit in TIME_UNITS and not units.same_dimension(written.unit, analyte.unit):
         raise _Lost(f"{analyte.name} in a unit of time")
     if written.unit is None and written.relative_to is None and analyte.assumed and analyte.assumed != "1":
@@ -331,6 +342,10 @@ class _Reader:
         if value.form == "pair" or len(one.subjects) == 2 and value.second:
             return self._pair(one, value)
         made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
+        if one.change:
+            changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
+            made = [f.model_copy(update={"range": c, "canonical": None}) for f, c in zip(made, changed, strict=True)]
+            self.facts[-len(made) :] = made
         joined = _join(self._op(one), made)
         return schema.Not(rule=joined) if one.outside else joined
 
@@ -533,6 +548,10 @@ class _Reader:
                 # "≤ 2.5 × ULN; if liver metastases are present, ≤ 5 × ULN": it is said of what follows
                 if condition and not condition.negated and _THEN.fullmatch(self._text, condition.span[1], after.start):
                     behind[number], behind[number + 1] = None, replace(condition, cue="if", before=True)
+        if len(group) == 2 and behind[0] is None and behind[1] and behind[1].before:
+            opening = self._condition_before(group[0], None)
+            if opening and _opposed(opening.rule, behind[1].rule):
+                behind[0] = opening
         if not any(behind):
             if len(group) == 1 and not _OPENING.match(self._text):
                 return behind, []
@@ -722,7 +741,7 @@ class _Reader:
             for value in thresholds_in(self._text, one.end()):
                 gap = self._text[one.end() : value.start]
                 if len(gap) > 60 or not re.fullmatch(
-                    r"[\s:,=(-]*(?:(?:is|are|of|a|an|must|should|be|will|to|with|at|as|the|has|have|being|that|estimated|expected|which|than|period|predicted|judged|for|in|by|investigator|physician|opinion|treating|assessed|according|and)[\s:,]+)*(?:\()?",
+                    r"[\s:,=(-]*(?:(?:is|are|was|of|a|an|must|should|be|will|to|with|at|as|the|has|have|being|that|estimated|expected|which|than|period|predicted|judged|for|in|by|investigator|physician|opinion|treating|assessed|according|and)[\s:,]+)*(?:\()?",
                     gap,
                     re.IGNORECASE,
                 ):
@@ -919,7 +938,7 @@ _LEAD_WORDS = frozenset(
     listed above conditions condition these those them such exclusion inclusion considered regarded as follows follow""".split()
 )
 _LIFE = re.compile(
-    r"\b(?:(?:anticipated|expected|estimated|predicted|projected|minimum|potential|overall|reasonable)\s)*(?:life[\s-]expectancy|life-?span|survival(?: (?:time|expectancy|prognosis))?|life expectation|survival of)\b(?:\s\([^()]{1,20}\))?|\b(?:expected to (?:live|survive))\b",
+    r"\b(?:(?:anticipated|expected|estimated|predicted|projected|minimum|potential|overall|reasonable)\s)*(?:life[\s-]expectancy|life-?\s?(?:span|time)|expectancy of survival|survival(?: (?:time|expectancy|prognosis|duration|period))?|life expectation|survival of)\b(?:\s\([^()]{1,20}\))?|\b(?:expected to (?:live|survive))\b",
     re.IGNORECASE,
 )
 _SEX_WORD_ELSE = re.compile(
@@ -966,6 +985,8 @@ class _Structure:
                         target.append(_Part("said", schema.Unsupported(text=self._text[start:end], reason="unparsed"), start, end))
                     else:
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
+                        if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
+                            target.append(_Part("or", None, inner[0].start, inner[0].start))  # "ECOG ≤ 2 (Karnofsky ≥ 60 %)"
                         target.append(_Part("node", rule, inner[0].start, inner[-1].end))
             else:
                 (stack[-1] if stack else flat).append(part)
@@ -1071,6 +1092,10 @@ class _Structure:
             else:
                 groups.append([rule])
         return _join("all_of", [_join("any_of", group) for group in groups])
+
+
+def _is_performance(rule: Rule) -> bool:
+    return isinstance(rule, schema.Fact) and rule.about == "scale" and "performance" in rule.name
 
 
 def facts_in(rule: Rule) -> Iterator[schema.Fact]:

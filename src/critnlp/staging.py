@@ -60,6 +60,9 @@ def _key(written: str, prefix: str) -> str:
     return _ROMAN.get(match[1], match[1]) + match[2] if match else word
 
 
+_KINDS = ("stag", "grad", "class", "categor", "group")  # how the words begin that make a name's members certain
+
+
 @dataclass(frozen=True, slots=True)
 class _Node:
     value: str
@@ -88,11 +91,12 @@ class _System:
         """The members from leaf `low` to leaf `high`, none above the level of the members that are written."""
         opened = {parent for index in written for parent in self.nodes[index].parents}
         chosen: set[int] = set()
+        passed = set[int]()  # members that do not count in this text, nor what they hold
         for index, node in enumerate(self.nodes):
             if node.first < low or node.last > high or node.first < 0 or index in opened or not chosen.isdisjoint(node.parents):
                 continue
-            if node.only is None or index in written or (node.only.pattern and node.only.search(text)):
-                chosen.add(index)
+            counts = node.only is None or index in written or bool(node.only.pattern and node.only.search(text))
+            (chosen if counts and passed.isdisjoint(node.parents) else passed).add(index)
         return tuple(self.nodes[index].value for index in sorted(chosen))
 
     def expand(
@@ -150,6 +154,7 @@ def _system(row: Row) -> _System:
     shared = first if first in "GFTNMC" and first and all(node.value.startswith(first) for node in nodes) else ""
     nodes, keys = _order(row["values"], shared)
     words = [word for word in row["words"].split("|") if word]
+    words += [kind for kind in _KINDS if any(word.startswith(kind) for word in words)]
     if row["bare"] not in ("", "any", "roman", "letter"):
         raise ValueError(f"bare is {row['bare']!r}; any, roman and letter are known")
     letters = any(key[:1] in "ABCD" for key in keys if key) and not shared
@@ -323,7 +328,7 @@ _COMPARATOR = (
     r"|(?P<lt><|&lt;|(?:less|lower|fewer|smaller|better|earlier)\s+than|below|under)"
 )
 _TWICE = r"(?:\s*[(\[]\s*(?:[≥≤<>]\s?/?\s?=?|=\s?[<>])\s*[)\]])?"  # "greater than or equal to (≥) 3"
-_AHEAD = re.compile(rf"\s*(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?|the))?\s*")
+_AHEAD = re.compile(rf"\s*(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?(?=\s+(?:grade|stage|class|ctcae|nyha))|the\b))?\s*")
 _BEHIND = re.compile(rf"(?<![a-z])(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?|any|the|or))?[\s(]*$")
 _BEHIND_ENDS = re.compile(
     r"(?:[≥≤<>=;)]|[a-z]{2}n|to|least|most|m|(?:abo|o)ve?r?|below|under|exceed\w*|beyond|including|of|an?|any|the|or)\s*\(?\s*$"
@@ -386,6 +391,9 @@ _COUNTED = re.compile(
     r"episodes?|events?|g|mg|kg|ml|cm|mm|dl|l|iu|u)\b|x\s|×)",
     re.IGNORECASE,
 )
+
+
+_NEXT_WORD = re.compile(r"\s+(?!(?:or|and|to)\b)[a-z]")
 
 
 class _Member(NamedTuple):
@@ -481,7 +489,7 @@ def _run(view: str, low: str, pos: int, system: _System | None, *, between: bool
         plain = written.isdigit() and not again and not letters
         if plain and (_COUNTED.match(low, until) or (match["list"] and roman)):
             break
-        if not roman and not letters and not again and written in ("I", "IV", "V") and re.compile(r"\s+[a-z]").match(view, until):
+        if not roman and not letters and not again and written in ("I", "IV", "V") and _NEXT_WORD.match(view, until):
             break  # "grade 2 or IV antibiotics"
         members.append(_Member(written, comparator, link))
         if qualifier:
@@ -591,7 +599,7 @@ _FILLED = re.compile(
     r"(?:\s?\((?:cp|ctp|gs|fc|h&y|hy|kl|gg|gold|copd|ckd|who|ajcc|nyha)\)|[\s:,()\[\]'\"]|-|=(?!\s?[<>])|\.(?!\d)|(?<![a-z0-9])(?:functional|function|classifications?|class|classes|stages?|staging|grades?|grading|"
     r"categor(?:y|ies)|criteria|system|scale|scores?|sum|rating|groups?|status|heart\s+failure|congestive|chronic|chf|hf|cardiac|liver|hepatic|"
     r"cirrhosis|kidney|disease|angina|pain|toxicity|symptoms?|clinical|pathologic(?:al)?|prognostic|anatomic(?:al)?|manual|cancer|modified|revised|biopsy|"
-    r"total|combined|combination|for|of|the|is|are|was|were|as|with|in|at|baseline|screening|diagnosis|version|ver|edition|ed|first|sixth|seventh|eighth|"
+    r"total|combined|combination|for|of|the|is|are|was|were|as|with|in|at\s+(?:baseline|screening|diagnosis|entry)|version|ver|edition|ed|first|sixth|seventh|eighth|"
     r"(?:19|20)\d\d|v(?:er(?:sion)?)?\.?\s?\d(?:\.\d+)*|\d\.0\d?|\d\.\d{2}|\d(?:st|nd|rd|th))(?![a-z0-9])"
     r"|(?<=v)\d(?:\.\d+)?|\d(?=(?:st|nd|rd|th)?\s+(?:ed\b|edition|stage|version)))*+"
 )
@@ -804,16 +812,10 @@ def _behind_name(text: _Text, system: _System, begin: int, end: int) -> tuple[St
     if classed:
         if _PARTED.search(filler) or len(filler) > 70:
             return None
-        kinds = {re.sub(r"(?<=class)(?:es|ifications?)|s$", "", re.sub("categories", "category", word)) for word in classed} & {
-            "stage",
-            "grade",
-            "class",
-            "category",
-            "group",
-            "score",
-            "scale",
-        }
-        if not kinds & system.words and (not system.bare or (kinds and ")" in filler)):
+        kinds = {kind for word in classed for kind in _KINDS if word.startswith(kind)}
+        if kinds and not kinds & system.words and (system.bare in ("", "roman") or ")" in filler):
+            return None
+        if not kinds and not system.bare:
             return None
     else:
         plain = _BARE.match(low, end)
@@ -1033,6 +1035,8 @@ def _refused(text: _Text, word: str, start: int, run: _Run) -> bool:
     low = text.low
     head = low[max(0, start - 40) : start]
     words = _PLAIN.findall(head[max(head.rfind(";"), head.rfind(","), head.rfind(". ")) + 1 :])
+    if head[-2:-1] in ("t", "n", "m") and not head[-3:-2].isalpha():
+        return True  # "T stage"
     if words and words[-1] in text.tables.beside and head.rstrip().endswith(words[-1]):
         return True
     for held in reversed(words):
@@ -1287,4 +1291,18 @@ def parse_staging(text: str) -> tuple[Staging, ...]:
     >>> parse_staging("free T4 within normal range")
     ()
     """
-    return find(text)
+    return find(text) or _alone(text)
+
+
+def _alone(text: str) -> tuple[Staging, ...]:
+    """The mention that is the whole of a text and has no word beside it: "IIIB-IV", "T2+", "N+"."""
+    view, origin = _view(text.strip())
+    if origin is not None or not 2 <= len(view) <= 40:
+        return ()
+    shift = len(text) - len(text.lstrip())
+    for word, before in (("stage", "stage "), ("cancer", "cancer: ")):
+        made = find(before + view)
+        if len(made) == 1 and made[0].end == len(before) + len(view) and (word == "cancer" or re.match(r"[IV]{2}", view)):
+            start = max(made[0].start - len(before), 0)
+            return (replace(made[0], start=start + shift, end=len(view) + shift),) if start == 0 else ()
+    return ()

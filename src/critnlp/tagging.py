@@ -266,7 +266,7 @@ def words(role: str) -> frozenset[str]:
 
 WORDS_IN = re.compile(r"[^\W\d_]+(?:['’./:-][^\W\d_]+)*\.?")
 _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
-_GLUE_SIGNS = re.compile(r"[^\w\s:=,–—()\[\]\"'’“”*-]")
+_GLUE_SIGNS = re.compile(r"[^\w\s:?=,–—()\[\]\"'’“”*-]")
 
 
 def glues(gap: str, role: str = "glue") -> bool:
@@ -286,7 +286,7 @@ def glues(gap: str, role: str = "glue") -> bool:
 
 AGE_BEFORE = re.compile(
     r"\b(?P<age>ag(?:e|es|ed|ing))(?!\w)(?:[- ](?:range|group|limit|criteria|at (?:screening|enrol?lment|baseline|consent|inclusion|randomi[sz]ation)))?"
-    r"(?:\s?\([^()]{0,40}\))?[\s:=,–-]*(?:(?:is|are|of|must|be|should|between|from|range|ranging|in|years|year|at|the|was|were|have|has|to|for|least|than|either|patients?|subjects?|participants?|who|limits?|eligible|equal|within|and)[\s:]+){0,5}$",
+    r"(?:\s?\([^()]{0,40}\))?[\s:=,–(\[-]*(?:(?:is|are|of|both|genders|sexes|equal|above|range:|must|be|should|between|from|range|ranging|in|years|year|at|the|was|were|have|has|to|for|least|than|either|patients?|subjects?|participants?|who|limits?|eligible|equal|within|and)[\s:]+){0,5}$",
     re.IGNORECASE,
 )
 _MEASURED = frozenset({"LAB", "SCALE", "BIOMARKER"})
@@ -300,7 +300,7 @@ def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
     for stage in staging.find(text):
         yield Mention.of("STAGING", ((stage.start, stage.end),), "rules")
     times = windows.find(text)
-    aged: list[quantities.Threshold] = []
+    aged: list[quantities.Threshold] = []  # what is no time though a time phrase lies in it
     for value in quantities.find(text):
         if _OF_FOLLOWING.match(text, value.end) and value.unit is None:
             continue
@@ -311,8 +311,9 @@ def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
                 aged.append(value)
                 yield Mention.of("THRESHOLD", ((value.start, value.end),), "rules")
                 continue
-        if in_time:
+        if any(value.start > time.start or time.end > value.end or "/" not in (value.unit or "") for time in in_time):
             continue
+        aged += [value] if in_time else []  # "≥ 5 drinks per day" is no time
         if value.form in ("bare", "list") and not value.relative_to and (value.unit is None or value.unit in quantities.TIME_UNITS):
             if not any(m.label in _MEASURED and m.end <= value.start and glues(text[m.end : value.start]) for m in names):
                 continue

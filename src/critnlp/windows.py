@@ -510,16 +510,18 @@ class _Anchor:
 _LONG: Final = 18  # no anchor has more words
 
 
-def _anchor(w: _Words, at: int) -> _Anchor | None:
-    """The event that begins at word `at`."""
-    found = _anchor_of(tuple(w.words[at : at + _LONG]))
+def _anchor(w: _Words, at: int, *, during: bool = False) -> _Anchor | None:
+    """The event that begins at word `at`; `during` looks for what has a length."""
+    found = _anchor_of(tuple(w.words[at : at + _LONG]), during)
     return _Anchor(found.name, found.end + at, found.sense, found.first + at, found.ahead) if found else None
 
 
 @lru_cache(maxsize=16384)
-def _anchor_of(words: tuple[str, ...]) -> _Anchor | None:
+def _anchor_of(words: tuple[str, ...], during: bool) -> _Anchor | None:
     known, plain = _known_anchor(words, 0), None
-    if known is None or "?" in known.sense:
+    # "prior to any study procedure" is not prior to the study.
+    noun = known is not None and not during and words[known.end - 1] in _STUDY
+    if known is None or "?" in known.sense or noun:
         plain = _plain_anchor(words)
         if known is None or (plain and plain.end > known.end):
             return plain
@@ -530,6 +532,9 @@ def _anchor_of(words: tuple[str, ...]) -> _Anchor | None:
         if inner and inner.end < len(words) and words[inner.end] == ")":
             return replace(inner if "weak" in known.sense and inner.known else known, end=inner.end + 1, first=known.first)
     return known
+
+
+_STUDY: Final = frozenset({"study", "trial", "protocol", "research"})
 
 
 def _known_anchor(words: tuple[str, ...], at: int) -> _Anchor | None:
@@ -1205,7 +1210,7 @@ _HELD: Final = (
     *("when", "until", "till", "upon", "follow", "starting", "beginning", "anytime", "time", "present", "first dose", "at this"),
     *("screening", "baseline", "entry", "enrol", "random", "consent", "onset", "admission", "diagnosis", "inclusion"),
     *("registration", "participation", "birth", "delivery", "discharge", "surgery", "icf", "transplant", "recruitment"),
-    *("entire", "whole", "full", "study start", "start of", "end of", "c1d1"),
+    *("entire", "whole", "full", "study start", "study period", "study duration", "start of", "end of", "visit", "c1d1"),
 )
 
 
@@ -1389,7 +1394,7 @@ def _is_value(w: _Words, left: _Left, amount: _Amount, right: _Right) -> bool:
     if bare and len(w.at(amount.end - 1)) == 1 and w.at(amount.end - 1).isalpha():
         return True  # "2d", "24 h"
     hyphen = "-" in w.text[slice(*w.span(left.start, amount.end))]
-    if amount.measured and not (left.lead or left.period or right.direction):
+    if amount.measured and not (left.lead not in ("", "in", "at") or left.period or right.direction):
         return True
     if w.at(amount.end) in table.sets["measure"] and (bare or hyphen or amount.singular) and not right.direction:
         return True
@@ -1438,40 +1443,45 @@ def _frames(w: _Words, taken: bytearray) -> _Found:
 
 def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] | None:
     """The time that the prepositions `names` and the event at word `end` make, and the word behind it."""
-    anchor = _anchor(w, end)
+    anchor = _anchor(w, end, during="during" in names)
+    if anchor is None:
+        return None
+    numbered, period = _numbered_at(anchor), "period" in anchor.sense
+    if not (anchor.known or numbered):
+        if set(names) != {"before"} or w.at(at) in _UP_TO or anchor.name.split()[0] in _NOT_BEFORE:
+            return None
+    elif "within" in names:
+        if not (period and w.at(anchor.end - 1) in ("duration", "period", "phase")):
+            return None  # "for the study duration", but not "for the study"
+    elif "on" in names:
+        if not (numbered or "weak" in anchor.sense or anchor.name in ("admission", "discharge", "screening")):
+            return None
+    elif "at" in names and period and anchor.name not in ("follow_up", "run_in", "washout"):
+        return None
     # Behind a unit it belongs to a time that could not be read: "28 (+ 7) days prior to Day 1".
-    if anchor is None or w.at(at - 1) in _table().roles["unit"].words:
-        return None
-    numbered = _numbered_at(anchor)
-    if not (
-        anchor.known or numbered or (set(names) == {"before"} and w.at(at) != "up" and anchor.name.split()[0] not in _NOT_BEFORE)
-    ):
-        return None
-    period = "period" in anchor.sense
-    if any(name in ("at", "on") for name in names) and (period and anchor.name not in ("follow_up", "run_in", "washout")):
-        return None
-    if "on" in names and not (numbered or "weak" in anchor.sense or anchor.name in ("admission", "discharge")):
+    if {"before", "after"}.issuperset(names) and w.at(at - 1) in _table().units:
         return None
     if w.at(at) == "following" and w.at(at - 1) in ("the", "of", "each", "all"):
         return None
-    if w.words[at:end] == ["for", "the", "entire"] and not period:
+    if w.at(end - 1) in ("entire", "whole", "full") and not period:
         return None
     stop, anchors = anchor.end, [anchor.name]
     while w.at(stop) in ("or", "/", "and") and (other := _known(w, stop + 1)) and "period" not in other.sense:
         stop, anchors = other.end, [*anchors, other.name]
-    relations: dict[str, Relation] = {"before": "before", "during": "during", "at": "during", "on": "during", "after": "after"}
-    windows = tuple(_window(None, relations[name], _swap(relations[name], one)) for name in names for one in dict.fromkeys(anchors))
-    kind: Kind = "window" if "during" in names or period else "anchor"
+    relations: list[Relation] = ["before" if name == "before" else "after" if name == "after" else "during" for name in names]
+    windows = tuple(_window(None, relation, _swap(relation, one)) for relation in relations for one in dict.fromkeys(anchors))
+    kind: Kind = "window" if period else "anchor"
     past = set(names) == {"before"} and _LATE.isdisjoint(anchors)
     return stop, Time(*w.span(at, stop), kind, windows, past=past)
 
 
+_UP_TO: Final = frozenset({"up", "until", "till", "through", "from"})
 _NOT_BEFORE: Final = frozenset({"age", "mentioned", "date", "time", "period", "proceeding", "each", "meals", "meal", "you", "we"})
 
 
 def _numbered_at(anchor: _Anchor) -> bool:
     words = anchor.name.split()
-    return len(words) == 2 and words[0] in _NUMBERED
+    return len(words) >= 2 and words[0] in _NUMBERED and words[1].lstrip("-+").isdigit()
 
 
 def _frequencies(w: _Words, taken: bytearray) -> _Found:
