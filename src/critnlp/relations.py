@@ -258,6 +258,16 @@ class _Linker:
         age = self._age(value, floor)
         if age:
             return age
+        last = self._links[-1] if self._links else None
+        if (
+            last
+            and last.behind
+            and last.subjects[0].kind == "PHRASE"
+            and value.unit
+            and glues(text[last.end : value.start], "tight")
+        ):
+            if isinstance(last.value, Threshold) and last.value.unit != value.unit:  # "at least one lesion ≥ 10 mm"
+                return Link(value, last.subjects, last.joined, covered=((value.start, value.end),))
         before = self._before(value, floor)
         if before and not (count and before.subjects[0].kind not in MEASURED and self._behind(value, ceiling)):
             return before
@@ -351,6 +361,9 @@ class _Linker:
                 if self._bracketed(mention, value):
                     continue
                 return None
+            uncounted = isinstance(value, Threshold) and value.unit is None and value.relative_to is None
+            if mention.label not in MEASURED and uncounted and gap.strip(" :(,[") not in ("", "of", "score", "score of"):
+                return None
             if (
                 mention.label in ("DRUG", "PROCEDURE", "CONDITION", "DEVICE", "REPRODUCTIVE")
                 and "(" not in gap
@@ -391,6 +404,8 @@ class _Linker:
         for time in self._times:
             for at in range(max(time.start, start), min(time.end, end)):
                 gap[at - start] = " "
+        for visit in _VISIT.finditer(self._text, start, end):
+            gap[visit.start() - start : visit.end() - start] = " " * len(visit[0])
         for mention in self._mentions:
             if mention.label == "PROCEDURE" and start <= mention.start and mention.end <= end:
                 if _BY.search(self._text[start : mention.start]):
@@ -475,6 +490,8 @@ class _Linker:
             if mention.start < value.end or mention.start >= ceiling:
                 continue
             gap = self._text[value.end : mention.start]
+            if mention.label in ("PROCEDURE", "DEVICE", "DRUG") and _MEANS.search(gap):
+                return None
             if not all(word.lower() in words("lead") for word in WORDS_IN.findall(gap)) or re.search(r"[^\w\s:,-]", gap):
                 return None
             group, signs = [mention], set()
@@ -637,9 +654,11 @@ _ON = re.compile(
     r"\s(?:points?\s)?(?:on|in|by|for|using|of)\s(?:the\s)?(?P<name>[^\W\d_][^,;.()<>≤≥]{1,80}?)(?=\s?(?:$|[,;.()]|(?:at|and|or|with|within|during|prior|before)\b))",
     re.IGNORECASE,
 )
-_CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation)"
-_CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b(?! (?:in|of) (?!≥|>|at|more|less|<|≤|\d))", re.IGNORECASE)
+_CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss)"
+_CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
+_MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
+_VISIT = re.compile(r"\bat\s(?:the\s)?(?:screening\s|baseline\s)?(?:visit|day|week|month|cycle|period)\s?[-−]?\d+\b", re.IGNORECASE)
 _EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
 _BLOOD_PRESSURE = re.compile(
@@ -676,7 +695,7 @@ _ALTERNATIVE = re.compile(
     r"^\s*(?:$|\(|\[|,|;|/|or\b|and\b|but\b|if\b|in\b|for\b|when\b|unless\b|except\b|with\b|without\b|on\b|to\b|\))", re.IGNORECASE
 )
 _CONDITIONAL = re.compile(
-    r"\b(?:if|in case|in (?:the )?(?:presence|setting)|for (?:patients|subjects|participants|those)|in (?:patients|subjects)|when|with)\b",
+    r"\b(?:if|unless|except|then|in case|in (?:the )?(?:presence|setting)|for (?:patients|subjects|participants|those)|in (?:patients|subjects)|when|with)\b",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(

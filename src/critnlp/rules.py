@@ -89,7 +89,11 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
         return _scale_fact(subject, value)
     name = analytes.plain_name(subject.text)
     if value.form in ("bare", "list") or value.equals:
-        raise _Lost(f"{name}: the number has no comparator", "comparator_lost")
+        known = _analyte_of(subject)
+        timed = value.unit in TIME_UNITS and not (known and units.same_dimension(known.unit, value.unit or ""))
+        raise _Lost(f"{name}: the number has no comparator", None if timed else "comparator_lost")
+    if value.plus and value.unit is None:
+        raise _Lost('"+" behind a number may be a grade of staining')
     analyte = _analyte_of(subject)
     if analyte:
         return _measured_fact(analyte, value, subject.text)
@@ -342,6 +346,8 @@ class _Reader:
         if value.form == "pair" or len(one.subjects) == 2 and value.second:
             return self._pair(one, value)
         made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
+        if any(f.range and f.range.measures == "dose" for f in made) and _PER.match(self._text, one.end):
+            raise _Lost("a dose whose time stands apart")
         if one.change:
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
             made = [f.model_copy(update={"range": c, "canonical": None}) for f, c in zip(made, changed, strict=True)]
@@ -786,6 +792,7 @@ class _Reader:
     def _gap_parts(self, start: int, end: int) -> Iterator[_Part]:
         """The parts of a stretch between nodes."""
         text, neutral, negation = self._text, words("neutral"), words("negation")
+        inside = [m for m in self._mentions if m.label in _SAYING and m.start < end and start < m.end]
         times = [t for t in self._entry_times if start <= t.start and t.end <= end]
         said: tuple[int, int] | None = None
         at = start
@@ -799,6 +806,11 @@ class _Reader:
                 at += 1
                 continue
             piece, at = found[0].lower(), found.end()
+            named = next((m for m in inside if m.start <= found.start() < m.end), None)
+            if named:  # a name says more as a whole, whatever its words: "heart failure"
+                at = max(at, min(named.end, end))
+                said = (said[0] if said else found.start(), at)
+                continue
             kind = _JOINS.get(piece)
             if kind == "stop" and not (text[at : at + 1].isspace() and text[at:].strip()[:1].isupper()):
                 kind = None
@@ -863,6 +875,10 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
 
 
+_PER = re.compile(
+    r"[^,;.()]{0,40}?(?:\b(?:per|every|each)\s(?:day|week|month|year|kg|dose)|/\s?(?:day|d|wk|week|kg|m2)\b|\bdaily\b|\bweekly\b|\ba\sday\b)",
+    re.IGNORECASE,
+)
 _PLANNED = re.compile(
     r"\b(?:planned|scheduled|planning|plans?|intends?|intended|anticipated|expected to (?:need|require|undergo|receive))\b",
     re.IGNORECASE,
@@ -917,6 +933,9 @@ class _Part:
     end: int
 
 
+_SAYING = frozenset(
+    {"CONDITION", "LAB", "SCALE", "BIOMARKER", "DRUG", "PROCEDURE", "DEVICE", "REPRODUCTIVE", "STAGING", "THRESHOLD"}
+)
 _JOINS: dict[str, Literal["and", "or", "comma", "semi", "stop", "open", "close"]] = {
     "and": "and", "&": "and", "plus": "and", "but": "and", "or": "or", "and/or": "or", ",": "comma", ";": "semi", ".": "stop",
     "(": "open", "[": "open", ")": "close", "]": "close",
@@ -1009,21 +1028,25 @@ class _Structure:
         clusters: list[list[_Part]] = []
         joins: list[set[str]] = []
         signs: set[str] = set()
-        negated = False
+        negated = reaching = False  # a negation right before; one before in the same run
         for part in parts:
             if part.kind == "not":
-                negated = True
-                signs.add("not")
+                negated = reaching = True
                 continue
             if part.rule is None:
                 signs.add(part.kind)
+                reaching = negated = False
                 continue
             if negated and part.kind == "node":
-                if any("node" == p.kind for c in clusters for p in c) or len([p for p in parts if p.rule]) > 1:
+                # "no stroke …, bleeding or surgery": whether it goes on behind a comma or an "or" is open
+                if any(p.kind in ("or", "comma", "and") for p in parts if p.start > part.start) or any(
+                    p.kind == "said" for p in parts if p.start > part.start
+                ):
                     raise _Lost("what a negation reaches is open")
                 part = replace(part, rule=schema.Not(rule=part.rule))
+            elif reaching and part.kind == "node":
+                raise _Lost("what a negation reaches is open")
             negated = False
-            signs.discard("not")
             if not clusters:
                 clusters.append([part])
             elif signs:

@@ -550,7 +550,7 @@ _ONE = re.compile(
     re.IGNORECASE,
 )
 _PER = re.compile(rf"\\?[{_SLASH}]\s*(?:per\s+)?|per\s+", re.IGNORECASE)
-_MOLAR_PER_LITRE = re.compile(rf"\s?[{_SLASH}]\s?(?:L|l|liters?|litres?)(?![^\W_])")
+_MOLAR_PER_LITRE = re.compile(rf"\s*[{_SLASH}]\s*(?:L|l|liters?|litres?)(?![^\W_])")
 _CLOSED = re.compile(r"[),.;\]]|$")
 _BLANKS = re.compile(r"\s*")
 

@@ -998,7 +998,7 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
     elif direction == "before":
         if lead == "from" and not ranged and compare not in _UPPER:
             relation, side = "for", "low"  # "starting 4 weeks before X": at X it has lasted 4 weeks
-        elif ranged or lead in ("within", "in", "during", "upto") or compare in _UPPER:
+        elif ranged or lead in ("within", "in", "during") or compare in _UPPER:
             relation = "within" if compare not in _LOWER else None
         elif compare in _LOWER:
             relation, side = "before", "low"
@@ -1191,10 +1191,12 @@ def _same(amount: _Amount, other: _Amount) -> bool:
 def _why(left: _Left, right: _Right, direction: str) -> str:
     if direction in ("of", "from"):
         return "whether before or after the anchor is not said"
-    if direction:
-        return "whether at least or at most is not said"
     if left.lead == "over":
         return "over: more than or during"
+    if left.lead == "upto" and direction == "before":
+        return "up to: within or until"
+    if direction:
+        return "whether at least or at most is not said"
     if left.lead in ("within", "in"):
         return "past or future is not said"
     return "neither a direction nor what lasts is said"
