@@ -164,21 +164,28 @@ def _system(row: Row) -> _System:
 def _blanks(pattern: str) -> str:
     """A pattern of the table with its blanks standing for any white space."""
     out: list[str] = []
-    inside, index = False, 0
+    inside = blank = False
+    index = 0
     while index < len(pattern):
-        sign = pattern[index]
+        sign, following = pattern[index], pattern[index + 1 : index + 2]
         if sign == "\\":
-            out.append(pattern[index : index + 2])
+            out.append(sign + following)
             index += 2
             continue
-        inside = sign == "[" or (inside and sign != "]")
-        if sign == " " and not inside and pattern[index + 1 : index + 2] == "?":
-            out.append(r"\s*")
-            index += 1
+        if sign == "[":
+            inside, blank = True, False
+        if inside and sign == " ":
+            blank = True
+            out.append(r"\s")
         elif sign == " ":
-            out.append(r"\s" if inside else r"\s+")
+            out.append(r"\s*" if following == "?" else r"\s+")
+            index += following == "?"
+        elif sign == "]" and inside and blank and following not in ("*", "+"):
+            out.append("]*" if following == "?" else "]+")
+            index += following == "?"
         else:
             out.append(sign)
+        inside = inside and sign != "]"
         index += 1
     return "".join(out)
 
@@ -296,19 +303,22 @@ _LONG = {
 _LONGS = re.compile("[" + "".join(_LONG) + "]")
 
 
+_WIDE_BLANK = re.compile(r"\s\s|[^\S ]")
+
+
 def _view(text: str) -> tuple[str, list[int] | None]:
-    """The text with its look-alikes in plain letters, and where each of its characters came from (None: as they stand)."""
-    if text.isascii():
-        return (text.replace("\\", " ") if "\\" in text else text), None
-    if _LONGS.search(text) is None:
-        return text.translate(_ALIKE), None
-    plain: list[str] = []
-    origin: list[int] = []
-    for index, sign in enumerate(text):
-        letters = _LONG.get(sign) or sign.translate(_ALIKE)
-        plain.append(letters)
-        origin.extend([index] * len(letters))
-    return "".join(plain), origin
+    """The text in plain letters and with single blanks, and where each of its characters came from (None: as they stand)."""
+    plain = text.translate(_ALIKE) if not text.isascii() else text.replace("\\", " ") if "\\" in text else text
+    origin: list[int] | None = None
+    if not text.isascii() and _LONGS.search(plain):
+        numerals = [_LONG.get(sign, sign) for sign in plain]
+        origin = [index for index, letters in enumerate(numerals) for _ in letters]
+        plain = "".join(numerals)
+    if _WIDE_BLANK.search(plain):
+        kept = [index for index, sign in enumerate(plain) if not sign.isspace() or not plain[index - 1 : index].isspace()]
+        plain = "".join(" " if plain[index].isspace() else plain[index] for index in kept)
+        origin = [origin[index] for index in kept] if origin else kept
+    return plain, origin
 
 
 def _lower(view: str) -> str:
@@ -318,16 +328,16 @@ def _lower(view: str) -> str:
 
 
 _COMPARATOR = (
-    r"(?P<ge>[≥]\s?=?|>\s?/?\s?=|=\s?/?\s?>|>\s?or\s?=|&gt;\s?=|(?:greater|more|higher|worse|larger)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
+    r"(?P<ge>[≥]\s*=?|>\s*/?\s*=|=\s*/?\s*>|>\s*or\s*=|&gt;\s*=|(?:greater|more|higher|worse|larger)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
     r"|(?:equal|equals)\s+(?:to\s+)?or\s+(?:(?:greater|more|higher|worse|larger)\s+than|above|over|exceeding)|at\s+least|(?:a\s+)?minimum(?:\s+of)?"
     r"|not?\s+(?:less|lower|below|better|fewer)(?:\s+than)?)"
-    r"|(?P<le>[≤]\s?=?|<\s?/?\s?=|=\s?/?\s?<|<\s?or\s?=|&lt;\s?=|(?:less|lower|fewer|smaller|better)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
+    r"|(?P<le>[≤]\s*=?|<\s*/?\s*=|=\s*/?\s*<|<\s*or\s*=|&lt;\s*=|(?:less|lower|fewer|smaller|better)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
     r"|(?:equal|equals)\s+(?:to\s+)?or\s+(?:(?:less|lower|fewer|smaller|better)\s+than|below|under)|up\s+to(?:\s+and\s+including)?|at\s+most"
     r"|(?:a\s+)?maximum(?:\s+of)?|not?\s+(?:more|greater|higher|worse|larger)\s+than|not\s+(?:to\s+)?exceed(?:ing)?|not\s+(?:above|over))"
     r"|(?P<gt>>|&gt;|(?:greater|more|higher|worse|larger)\s+than|above|over|exceed(?:s|ing|ed)?|beyond)"
     r"|(?P<lt><|&lt;|(?:less|lower|fewer|smaller|better|earlier)\s+than|below|under)"
 )
-_TWICE = r"(?:\s*[(\[]\s*(?:[≥≤<>]\s?/?\s?=?|=\s?[<>])\s*[)\]])?"  # "greater than or equal to (≥) 3"
+_TWICE = r"(?:\s*[(\[]\s*(?:[≥≤<>]\s*/?\s*=?|=\s*[<>])\s*[)\]])?"  # "greater than or equal to (≥) 3"
 _AHEAD = re.compile(rf"\s*(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?(?=\s+(?:grade|stage|class|ctcae|nyha))|the\b))?\s*")
 _BEHIND = re.compile(rf"(?<![a-z])(?:{_COMPARATOR}){_TWICE}(?:\s+(?:an?|any|the|or))?[\s(]*$")
 _BEHIND_ENDS = re.compile(
@@ -335,13 +345,13 @@ _BEHIND_ENDS = re.compile(
 )
 _BETWEEN = re.compile(r"(?<![a-z])(?:between|from)\s+(?:the\s+)?$")
 _SUFFIX = re.compile(
-    r"\s?\+(?!\s*[\dvi(])|\s*[,(\[]?\s*(?:(?:or|and|and/or|to|&)\s+|/\s*)(?:any\s+)?(?:of\s+)?(?:(?:grades?|stages?|class(?:es)?)\s+)?"
+    r"\s*\+(?!\s*[\dvi(])|\s*[,(\[]?\s*(?:(?:or|and|and/or|to|&)\s+|/\s*)(?:any\s+)?(?:of\s+)?(?:(?:grades?|stages?|class(?:es)?)\s+)?"
     r"(?:(?P<up>greater|higher|above|more(?:\s+(?:severe|advanced))?|worse|over|beyond|up(?:wards?)?(?!\s+to)|later|larger)"
     r"|(?P<down>less(?:er)?(?:\s+severe)?|lower|below|better|under|fewer|milder|earlier|smaller))(?![a-z])(?!\s+than)"
-    r"(?:\s+(?:grades?|stages?|class|classes|severity))?(?P<close>\s?[)\]])?"
+    r"(?:\s+(?:grades?|stages?|class|classes|severity))?(?P<close>\s*[)\]])?"
     r"|,?\s*\(?(?:at\s+(?:(?P<least>least)|(?P<most>most|maximum)))(?![a-z])\)?"
 )
-_SPLIT = re.compile(r"[;\n]|(?<![A-Z])\.\s+(?=[A-Z(])")
+_SPLIT = re.compile(r";|(?<![A-Z])\.\s+(?=[A-Z(])")
 
 
 def _kind(match: re.Match[str]) -> str:
@@ -359,25 +369,25 @@ def _before(low: str, start: int) -> tuple[str, int]:
 
 # --- members: "IIIB-IV", "≥ 2 and < 4", "A or B7" ---------------------------------------------------------------------
 
-_END = r"(?![A-Za-z0-9]|[.,]\d|\.[A-Za-z]\b|\s?%)"
+_END = r"(?![A-Za-z0-9]|[.,]\d|\.[A-Za-z]\b|\s*%)"
 _NUMERAL = re.compile(
-    r"(?P<roman>(?:IV|VI|V|I{1,3})(?:[A-E][1-3]?|[SX]|[a-e][1-3]?|[\s-][ABC](?![A-Za-z0-9]|[\s-]*(?:[cC]ell|[sS]ymptom)))?"
+    r"(?P<roman>(?:IV|VI|V|I{1,3})(?:[A-E][1-3]?|[SX]|[a-e][1-3]?|(?:\s+|-)[ABC](?![A-Za-z0-9]|[\s-]*(?:[cC]ell|[sS]ymptom)))?"
     r"|(?:iv|vi|v|i{1,3})(?:[a-c][1-3]?)?)" + _END + r"|(?P<digit>(?:[GF](?=[0-5]))?[0-6](?:\.5)?(?:[A-Ea-e][1-3]?|S|is)?)" + _END
 )
 _LETTER = re.compile(r"(?:0|[A-E](?:1[0-5]|[1-9])?)(?![A-Za-z0-9'])(?!\.\w)")
 _SUM = re.compile(
-    r"(?P<sum>1?\d\s?\+\s?\d)(?:\s?=\s?(?P<total>\d{1,2}))?(?!\d)|(?P<score>10|[2-9])(?![\d.]\d|\d)(?:\s?[(\[=]\s?(?P<parts>\d\s?\+\s?\d)(?!\d)\s?[)\]]?)?"
+    r"(?P<sum>1?\d\s*\+\s*\d)(?:\s*=\s*(?P<total>\d{1,2}))?(?!\d)|(?P<score>10|[2-9])(?![\d.]\d|\d)(?:\s*[(\[=]\s*(?P<parts>\d\s*\+\s*\d)(?!\d)\s*[)\]]?)?"
 )
 _WORD = re.compile(r"(?:zero|one|two|three|four|five)(?![A-Za-z-])", re.IGNORECASE)
 _SUB = re.compile(r"[A-Da-d][1-3]?(?![A-Za-z0-9'])")
-_POINTS = re.compile(r"\d{1,2}(?![A-Za-z0-9.]|\s?%)")
+_POINTS = re.compile(r"\d{1,2}(?![A-Za-z0-9.]|\s*%)")
 _LINK = re.compile(
     r"\s*(?:(?P<range>-{1,2}|~|\.\.\.?|to(?![a-z])|through(?![a-z])|thru(?![a-z])|until(?![a-z])|up\s+to(?![a-z]))"
-    r"|(?P<list>,?\s?(?:and/or|and\s?/\s?or|or|/or)(?![a-z])|,?\s?(?P<and>and|&)(?![a-z])|[/,+±|]))\s*"
+    r"|(?P<list>,?\s*(?:and/or|and\s*/\s*or|or|/or)(?![a-z])|,?\s*(?P<and>and|&)(?![a-z])|[/,+±|]))\s*"
 )
-_AGAIN = re.compile(r"(?:stages?|grades?|class(?:es)?)[\s:-]*(?:of\s+)?")
+_AGAIN = re.compile(r"(?P<word>stage|grade|class)(?:s|es)?[\s:-]*(?:of\s+)?")
 _QUALIFIER = re.compile(
-    r"(?:(?:(?:marginally|potentially|surgically|initially)\s+)?(?:un|non-?\s?|in)?(?:resectable|resected|operable)|selected|select|limited|"
+    r"(?:(?:(?:marginally|potentially|surgically|initially)\s+)?(?:un|non-?\s*|in)?(?:resectable|resected|operable)|selected|select|limited|"
     r"early|advanced|high-risk|low-risk|bulky|non-?bulky|superficial|metastatic|recurrent|small|large)\s+"
 )
 # What may stand between two members: "III [moderate] or IV", "IIIB N3, IIIC".
@@ -427,8 +437,13 @@ def _first(view: str, low: str, pos: int, letters: bool, system: str) -> tuple[s
     return (found[0], found.end()) if found else None
 
 
-def _run(view: str, low: str, pos: int, system: _System | None, *, between: bool = False, lower: bool = False) -> _Run | None:
-    """The members written from a position on; None if there is none. `lower`: letters may be in lower case."""
+def _run(
+    view: str, low: str, pos: int, system: _System | None, word: str = "", *, between: bool = False, lower: bool = False
+) -> _Run | None:
+    """The members written from a position on; None if there is none.
+
+    `word` is what they are called ("stage"); `lower`: letters may be in lower case; `between`: "and" makes a range.
+    """
     letters = system is not None and system.letters
     name = system.name if system else ""
     members: list[_Member] = []
@@ -466,16 +481,20 @@ def _run(view: str, low: str, pos: int, system: _System | None, *, between: bool
         if qualifier:
             pos = qualifier.end()
         if repeated := _AGAIN.match(low, pos):
+            if word and repeated["word"] != word:
+                break  # "class I, grade 2"
             pos, again = repeated.end(), True
         if (compared := _AHEAD.match(low, pos)) and not (link == "range" and match["range"] in ("to", "up to")):
             comparator, pos = _kind(compared), compared.end()
             if repeated := _AGAIN.match(low, pos):
+                if word and repeated["word"] != word:
+                    break
                 pos, again = repeated.end(), True
         if qualifier and not again:
             break
         found = _first(source, low, pos, letters, name)
-        if found is None and spelled and (word := _WORD.match(view, pos)):
-            found = word[0], word.end()
+        if found is None and spelled and (number := _WORD.match(view, pos)):
+            found = number[0], number.end()
         previous = members[-1].written
         if found is None and not letters and not again and name != "Gleason" and previous[-1].isalpha() and len(previous) > 1:
             sub = _SUB.match(view, pos)
@@ -596,11 +615,11 @@ class _Name(NamedTuple):
 
 
 _FILLED = re.compile(
-    r"(?:\s?\((?:cp|ctp|gs|fc|h&y|hy|kl|gg|gold|copd|ckd|who|ajcc|nyha)\)|[\s:,()\[\]'\"]|-|=(?!\s?[<>])|\.(?!\d)|(?<![a-z0-9])(?:functional|function|classifications?|class|classes|stages?|staging|grades?|grading|"
+    r"(?:\s*\((?:cp|ctp|gs|fc|h&y|hy|kl|gg|gold|copd|ckd|who|ajcc|nyha)\)|[\s:,()\[\]'\"]|-|=(?!\s*[<>])|\.(?!\d)|(?<![a-z0-9])(?:functional|function|classifications?|class|classes|stages?|staging|grades?|grading|"
     r"categor(?:y|ies)|criteria|system|scale|scores?|sum|rating|groups?|status|heart\s+failure|congestive|chronic|chf|hf|cardiac|liver|hepatic|"
     r"cirrhosis|kidney|disease|angina|pain|toxicity|symptoms?|clinical|pathologic(?:al)?|prognostic|anatomic(?:al)?|manual|cancer|modified|revised|biopsy|"
     r"total|combined|combination|for|of|the|is|are|was|were|as|with|in|at\s+(?:baseline|screening|diagnosis|entry)|version|ver|edition|ed|first|sixth|seventh|eighth|"
-    r"(?:19|20)\d\d|v(?:er(?:sion)?)?\.?\s?\d(?:\.\d+)*|\d\.0\d?|\d\.\d{2}|\d(?:st|nd|rd|th))(?![a-z0-9])"
+    r"(?:19|20)\d\d|v(?:er(?:sion)?)?\.?\s*\d(?:\.\d+)*|\d\.0\d?|\d\.\d{2}|\d(?:st|nd|rd|th))(?![a-z0-9])"
     r"|(?<=v)\d(?:\.\d+)?|\d(?=(?:st|nd|rd|th)?\s+(?:ed\b|edition|stage|version)))*+"
 )
 _CLASSED = re.compile(
@@ -608,7 +627,7 @@ _CLASSED = re.compile(
 )
 _BARE = re.compile(r"'?s?\s*[)\]]?\s*(?:[:=-]\s*)?[(\[]?\s*(?:(?:of|is)\s+)?")
 _LED = re.compile(
-    r"(?:stage|grade|class)(?:s|es)?\s*(?:[≥≤<>]=?\s?)?(?:i{1,3}|iv|[0-5])[abc]?(?:\s?(?:-|/|or|to|and)\s?(?:i{1,3}|iv|[0-5])[abc]?)*"
+    r"(?:stage|grade|class)(?:s|es)?\s*(?:[≥≤<>]=?\s*)?(?:i{1,3}|iv|[0-5])[abc]?(?:\s*(?:-|/|or|to|and)\s*(?:i{1,3}|iv|[0-5])[abc]?)*"
     r"(?:\s+(?:or|and)\s+\w+)?\s*[(,]?\s*(?:(?:by|per|according\s+to|as\s+defined\s+by|on|of|in)\s+)?(?:the\s+)?$"
 )
 _LAGGED = re.compile(r"[a-z)]\s*[,;)]")
@@ -617,7 +636,7 @@ _PARTED = re.compile(r"[)\]]\s*[,.]|[.](?:\s|$)|,[^a-z]*\(")
 _WORDS_RE = re.compile(r"(?P<word>stage|grade|class)(?:s|es|d\s+as)?(?P<tight>(?=[iv]{1,3}[abc]?(?![a-z]))|(?=[^a-z]))")
 _INTRO = re.compile(
     r"(?:\s*(?:\(s\)|groups?(?:ing)?|classification|level|disease))?(?:\s*(?:(?:at|of)\s+(?:initial\s+|the\s+time\s+of\s+)?(?:diagnosis|presentation|baseline|"
-    r"screening|enrol\w+|entry)|of|be|is(?!\s*(?:,|or\b|and\b))|are|was|as|either|being|[:=-](?!\s?[<>])))*\s*[(\[\"']?\s*(?:(?:of|either)\s+)?"
+    r"screening|enrol\w+|entry)|of|be|is(?!\s*(?:,|or\b|and\b))|are|was|as|either|being|[:=-](?!\s*[<>])))*\s*[(\[\"']?\s*(?:(?:of|either)\s+)?"
 )
 _STEP = re.compile(r"\W*(?:treatment|therapy|participants?|patients?|subjects?|only|inclusion|exclusion|eligib\w+|criteria|:|$)")
 _DISEASE = re.compile(
@@ -632,12 +651,12 @@ _CLASS_OF = re.compile(
     r"(?:obes|malocclu|nephritis|myasthenia|furcation|recession|caries|cavit|cirrho|failure|heart|cardi|chf|dyspn|pulmonary|arterial|\bpah|hypertension|angina|insufficiency)"
 )
 _LIMITED = re.compile(
-    r"(?<![a-z])(?P<which>limited|extensive|extended)[\s-]+stages?(?![a-z])|(?<![a-z])(?P<short>ls|es|ld|ed)(?=-?\s?sclc(?![a-z]))"
+    r"(?<![a-z])(?P<which>limited|extensive|extended)[\s-]+stages?(?![a-z])|(?<![a-z])(?P<short>ls|es|ld|ed)(?=-?\s*sclc(?![a-z]))"
 )
 _PREFIX = re.compile(r"(?<![a-z])(?:(?P<c>clinical(?:ly)?)|(?P<p>patholog(?:ic(?:al(?:ly)?)?|y)))[\s-]+(?:tnm\s+)?(?:staged?\s+)?$")
 _EDITION = re.compile(
     r"(?:ajcc|uicc|cancer|tnm|staging|manual|system|classification|figo|criteria)?[\W_]*(?:(?P<before>\d)(?:st|nd|rd|th)[\s,.]*(?:ed\b|edition|version)|"
-    r"(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|(?:edition|version|ed\.|ver\.?|v\.?)\s?(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.]))"
+    r"(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|(?:edition|version|ed\.|ver\.?|v\.?)\s*(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.]))"
 )
 _YEAR = re.compile(r"figo\W{0,3}((?:19|20)\d\d)|((?:19|20)\d\d)\W{0,3}(?:figo|staging|version|revis)")
 _NTH = {"fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9"}
@@ -756,7 +775,7 @@ def _close(view: str, start: int, end: int) -> int:
     """The end of a span with the bracket that it opens."""
     inside = view[start:end]
     for opening, closing in ("()", "[]"):
-        if inside.count(opening) > inside.count(closing) and (match := re.compile(r"\s?" + re.escape(closing)).match(view, end)):
+        if inside.count(opening) > inside.count(closing) and (match := re.compile(r"\s*" + re.escape(closing)).match(view, end)):
             return match.end()
     return end
 
@@ -822,9 +841,9 @@ def _behind_name(text: _Text, system: _System, begin: int, end: int) -> tuple[St
         if system.bare == "" or plain is None or plain.end() < pos:
             return None
     between = filler.rstrip().endswith(("between", "from"))
-    run = _run(
-        view, low, pos, system, between=between, lower=bool(classed) and classed[-1] in ("class", "stage", "grade", "classes")
-    )
+    word = next((kind for held in reversed(classed) for kind in ("stage", "grade", "class") if held.startswith(kind)), system.word)
+    lower = bool(classed) and classed[-1] in ("class", "stage", "grade", "classes")
+    run = _run(view, low, pos, system, word, between=between, lower=lower)
     if run is None:
         return None
     if not classed and system.bare == "roman" and not run.roman and run.members[0].written != "0":
@@ -893,11 +912,11 @@ def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, pref
 
 # More members, which the grammar does not know how to read: half a list would be a wrong one.
 _GOES_ON = re.compile(
-    r"\s(?:I{1,3}|IV)(?![A-Za-z])|\s?(?:-|/)\s*(?:I{1,3}|IV|V)(?!V?\s[a-z])[A-Z]*(?![a-z])|"
+    r"\s(?:I{1,3}|IV)(?![A-Za-z])|\s*(?:-|/)\s*(?:I{1,3}|IV|V)(?!V?\s[a-z])[A-Z]*(?![a-z])|"
     r"\s*,?\s*(?:(?:or|and|to|&)\s+)?(?:I{1,3}|IV)[A-Ea-e]?\d?(?![A-Za-z0-9])(?=\s*(?:[,;.)]|or\b|and\b|$))"
 )
 _IN_POINTS = re.compile(
-    r"\s*[(\[,]?\s*(?:(?:child-pugh|with|a|total|score|scores|points?|of|cp)\s+|=\s?)*(?P<le>≤|<\s?=|up\s+to)?\s*(?P<low>\d{1,2})(?:\s*(?:-|to|or|/)\s*(?P<high>\d{1,2}))?\s*(?:points?)?\s*[)\]]"
+    r"\s*[(\[,]?\s*(?:(?:child-pugh|with|a|total|score|scores|points?|of|cp)\s+|=\s*)*(?P<le>≤|<\s*=|up\s+to)?\s*(?P<low>\d{1,2})(?:\s*(?:-|to|or|/)\s*(?P<high>\d{1,2}))?\s*(?:points?)?\s*[)\]]"
 )
 
 
@@ -947,7 +966,7 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
         between = bool(_BETWEEN.search(low[max(0, start - 20) : start]))
         named: _Name | None = lead
         system: _System | None = text.tables.systems[lead.system] if lead else None
-        run = _run(view, low, pos, system or text.tables.by_name[word], between=between)
+        run = _run(view, low, pos, system or text.tables.by_name[word], word, between=between)
         if run is None and (turned := _turned(view, low, start)) is not None and turned.start >= after:
             run, start = turned._replace(end=match.end()), turned.start
         if run is None:
@@ -984,7 +1003,7 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
         end = run.end
         if named is not None and named.start > end and low[end : named.start].isspace():
             end = named.end
-            if version := re.compile(r"(?:\s|,)*v(?:er(?:sion)?)?\.?\s?\d(?:\.\d+)*").match(low, end):
+            if version := re.compile(r"(?:\s|,)*v(?:er(?:sion)?)?\.?\s*\d(?:\.\d+)*").match(low, end):
                 end = version.end()
         prefix = None
         if (
@@ -997,7 +1016,7 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
 
 
 _TURNED = re.compile(
-    r"(?:(?P<sign>[≥≤<>]=?)\s?)?(?<![A-Za-z0-9.,/+-])(?:(?:IV|I{1,3})[A-Ca-c]?(?:\s?(?:-|/|,|or|to|and)\s?(?:IV|I{1,3})[A-Ca-c]?){0,2}|[0-4](?:\s?(?:-|/)\s?[0-4])?)\s(?:functional\s)?$"
+    r"(?:(?P<sign>[≥≤<>]=?)\s*)?(?<![A-Za-z0-9.,/+-])(?:(?:IV|I{1,3})[A-Ca-c]?(?:\s*(?:-|/|,|or|to|and)\s*(?:IV|I{1,3})[A-Ca-c]?){0,2}|[0-4](?:\s*(?:-|/)\s*[0-4])?)\s(?:functional\s)?$"
 )
 
 
@@ -1018,7 +1037,7 @@ def _lettered(text: _Text, word: str, start: int, pos: int) -> Staging | None:
     for system in text.tables.systems:
         if not system.letters or word not in system.words:
             continue
-        run = run or _run(text.view, text.low, pos, system)
+        run = run or _run(text.view, text.low, pos, system, word)
         if run is None or run.members[0].written == "0":
             return None
         near, _ = _context(text, word, start, run.end)
@@ -1067,7 +1086,7 @@ def _classed(text: _Text, start: int, end: int) -> bool:
 
 _TNM_END = r"(?:(?![A-Za-z0-9])|(?=[NM][0-3xX+*])|(?=[cp][NM][0-3xX])|(?=[aA]ny)|(?=\(i))"
 _T_VALUE = r"(?:1mi(?:c)?|[0-4](?:[a-e][1-3]?)?|is|IS|a|[xX])"
-_N_VALUE = r"(?:[0-3](?:mi(?:c)?|[a-c])?|[xX]|\s?\+)"
+_N_VALUE = r"(?:[0-3](?:mi(?:c)?|[a-c])?|[xX]|\s*\+)"
 _M_VALUE = r"(?:[01](?:[a-d][1-3]?)?|[xX]|\+)"
 _ANY = r"(?:[aA]ny|ANY|[aA]ll)"
 _TOKEN = re.compile(
@@ -1080,7 +1099,7 @@ _TNM_WORD = re.compile(
     r"(?<![A-Za-z0-9-])(?P<prefix>[cp])?(?P<which>[TNM])(?:[\s-](?:stage|category|classification|status|descriptor))\s*(?:of\s+|is\s+|:\s*|=\s*)?"
 )
 _TNM_LINK = re.compile(
-    r"\s*(?:(?P<range>-{1,2}|~|to(?![a-z])|through(?![a-z])|up\s+to(?![a-z]))|(?P<list>,?\s?(?:and\s?/\s?or|or|and|&)(?![a-z])|,\s|[/,]))\s*",
+    r"\s*(?:(?P<range>-{1,2}|~|to(?![a-z])|through(?![a-z])|up\s+to(?![a-z]))|(?P<list>,?\s*(?:and\s*/\s*or|or|and|&)(?![a-z])|,\s|[/,]))\s*",
     re.IGNORECASE,
 )
 _SUB_VALUE = re.compile(r"[0-4](?:[a-d][1-3]?|mi)?" + _TNM_END)
@@ -1165,7 +1184,7 @@ def _tnm_run(text: _Text, match: re.Match[str]) -> tuple[Staging, bool] | None:
     members = [_Member(first.written, "", "")]
     prefixes, qualifiers = [first.prefix] if first.prefix else [], list[str]()
     start, end, problem = match.start(), match.end(), None
-    if view.startswith("(i", end) and (ihc := re.compile(r"\(i?[+-]?\)|\(i\s?[+-]\)|\(sn\)|\(mol\s?[+-]\)").match(view, end)):
+    if view.startswith("(i", end) and (ihc := re.compile(r"\(i?[+-]?\)|\(i\s*[+-]\)|\(sn\)|\(mol\s*[+-]\)").match(view, end)):
         end = ihc.end()
     while link := _TNM_LINK.match(view, end):
         pos, kind = (
@@ -1248,8 +1267,8 @@ def _prefix(prefixes: list[str]) -> str | None:
 # A text without any of these holds no stage, grade or class. Most texts are such, so it is a quick look: three words, and
 # what begins with a capital.
 _NAMED = re.compile(
-    r"[TNMKGCRFHBILDSAE](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+)|YHA|ew York|hild|KD|CS\b|TP|anad|leason|OLD|G\s?[1-5]|"
-    r"lobal|illip|anner|CLC|ai\b|-?ISS|inet|SUP|ontaine|utherford|ellgren|[-/&]?L\b|DIGO|oehn|\s?&\s?Y|ETAVIR|etavir|ukes|ugano|"
+    r"[TNMKGCRFHBILDSAE](?:[0-4xX+*]|is\b|a\b|.?(?:[aA]ny|[sS]tag|cat|\+)|YHA|ew York|hild|KD|CS\b|TP|anad|leason|OLD|G\s*[1-5]|"
+    r"lobal|illip|anner|CLC|ai\b|-?ISS|inet|SUP|ontaine|utherford|ellgren|[-/&]?L\b|DIGO|oehn|\s*&\s*Y|ETAVIR|etavir|ukes|ugano|"
     r"nn Arbor|IGO|NSS|asaoka|[SD]-|lavien|ny [TNM]\b|UGH|LEASON)"
 )
 _WIDE = re.compile(r"[\uff01-\uff5e\u2160-\u217fІТМΤΜΝ]")
