@@ -291,7 +291,7 @@ _DIVIDES = re.compile(
     re.IGNORECASE,
 )
 _MULTIPLIES = re.compile(r"\s?[·⋅∙•*×.]\s?[A-Za-zµμ]|[\s.][A-Za-zµμ]{1,4}\s?[-−–⁻\^(]")
-_PRODUCTS = frozenset({"met", "force", "resistance", "pressure"})
+_PRODUCTS = frozenset({"met", "force", "resistance"})
 _ONCE = re.compile(r"\s+(?:once|one time)(?=\s+(?:per|an?|each|every|daily|weekly|monthly|yearly|annually)\b)", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)\s*-?\s*(?!\d)")
 _BODY = re.compile(
@@ -677,7 +677,7 @@ class _Run(NamedTuple):
     """What a run of letters and slashes says by itself, and the words behind it that would say more."""
 
     unit: Unit | None
-    sensitive: bool  # what stands before it matters, too
+    sensitive: bool  # what stands before it matters, too, or a factor behind a blank
     going_on: frozenset[str]
 
 
@@ -690,7 +690,7 @@ def _run(run: str) -> _Run:
     sensitive = (
         words[0] in _CONTEXT
         or not lowered.isdisjoint({"per", "second"})
-        or any(spelling.singular or spelling.entry.role == "power" for spelling in spellings)
+        or any(spelling.singular or spelling.entry.role == "power" or spelling.entry.kind in _PRODUCTS for spelling in spellings)
     )
     rests = (spelling.rest[0].lower() for spelling in _spellings(words[-1]) if spelling.rest)
     going_on = {word.group() for rest in rests if (word := _TOKEN.match(rest))}
