@@ -263,7 +263,7 @@ def _scale_rows() -> tuple[Scale, ...]:
 
 _WORD = re.compile(r"[^\W_]+|[%+/&:]")
 _BRACKET = re.compile(r"[(\[]([^()\[\]]*)(?:[)\]]|$)")
-_ARTICLE = re.compile(r"(?:the|a|an|any|their|his|her|your)\s+(?=\S)", re.IGNORECASE)
+_ARTICLE = re.compile(r"^\s*(?:the|a|an|any|their|his|her|your)\s+(?=\S)", re.IGNORECASE)
 _SAME = re.compile(r"[/=,;]|\s[-–—]\s|\bor\b")
 # Between analytes, but not within brackets.
 _JOINED = re.compile(r"(?:\s*[,/;&+]\s*|\s+)(?:and/or|and|or|&)\s+(?![^(]*\))|[,/;&](?![^(]*\))", re.IGNORECASE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from critnlp import analytes, quantities, schema, staging, windows
 from critnlp.quantities import TIME_UNITS, Threshold
@@ -196,9 +197,12 @@ class _Linker:
         self._mentions = mentions
         self._names = [m for m in mentions if m.label in SUBJECTS]
         self._times = [
-            t
-            for t in windows.find(text)
-            if t.kind != "frequency" and any(m.label == "TEMPORAL" and m.start < t.end and t.start < m.end for m in mentions)
+            _chosen(text, t)
+            for t in [
+                t
+                for t in windows.find(text)
+                if t.kind != "frequency" and any(m.label == "TEMPORAL" and m.start < t.end and t.start < m.end for m in mentions)
+            ]
         ]
         self._links: list[Link] = []
 
@@ -348,8 +352,11 @@ class _Linker:
         for mention in reversed(near):
             role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
             gap = self._masked(mention.end, value.start)
+            gap = "" if gap.strip() == "." else gap  # "Platelet count. > 100,000/mm3"
             if mention.label not in MEASURED and self._bracketed(mention, value):
                 continue  # "LVEF (by echocardiogram) ≥ 50 %"
+            if mention.label == "PROCEDURE" and _BY.search(self._text[: mention.start]):
+                continue  # "EF measured by echocardiogram or MUGA scan of ≥ 45 %"
             changing = _CHANGING.search(gap)
             if changing:
                 gap = gap[: changing.start()] + " " + gap[changing.end() :]
@@ -419,7 +426,7 @@ class _Linker:
         if found and _OTHER_AGE.search(before[: found.start("age")]):
             start = floor + _OTHER_AGE.search(before[: found.start("age")]).start()  # type: ignore[union-attr]
             end = floor + found.end("age")
-            subject = Subject("LAB", start, end, self._text[start:end], self._demographic(start))
+            subject = Subject("PHRASE", start, end, self._text[start:end], self._demographic(start))
             return Link(value, (subject,), covered=((start, value.end),))
         if found and value.unit in (*TIME_UNITS, None) and value.relative_to is None:
             start = floor + found.start("age")
@@ -432,7 +439,7 @@ class _Linker:
             end = behind.end() if behind else value.end
             return Link(value, (Subject("AGE", value.start, end, "age"),), covered=((value.start, end),))
         last = self._links[-1] if self._links else None
-        if last and last.subjects[0].kind == "AGE" and self._only_people(self._text[last.end : value.start]):
+        if last and last.subjects and last.subjects[0].kind == "AGE" and self._only_people(self._text[last.end : value.start]):
             return Link(value, (last.subjects[0],), covered=((value.start, value.end),), inherited=True)
         only = self._only_people(before)
         people = value.unit == "a" and value.form in ("bound", "range") and (only or _PERSON.search(before))
@@ -490,6 +497,8 @@ class _Linker:
             if mention.start < value.end or mention.start >= ceiling:
                 continue
             gap = self._text[value.end : mention.start]
+            if _value_follows(self._text, mention.end):
+                return None
             if mention.label in ("PROCEDURE", "DEVICE", "DRUG") and _MEANS.search(gap):
                 return None
             if not all(word.lower() in words("lead") for word in WORDS_IN.findall(gap)) or re.search(r"[^\w\s:,-]", gap):
@@ -537,7 +546,7 @@ class _Linker:
     def _phrase_behind(self, value: Threshold, ceiling: int) -> Link | None:
         """Words behind a comparison: "at least two prior lines of therapy"."""
         behind = self._text[value.end : ceiling]
-        found = _PHRASE_BEHIND.match(behind)
+        found = None if value.unit in TIME_UNITS else _PHRASE_BEHIND.match(behind)
         if not found:
             return None
         phrase = found["phrase"].rstrip(" ,-")
@@ -548,6 +557,8 @@ class _Linker:
         end = start + len(phrase)
         inner = next((m for m in self._names if start <= m.start and m.end <= end), None)
         subject = Subject("PHRASE", start, end, phrase, inner)
+        if value.unit is None and (often := _OFTEN.match(self._text, end)):
+            value, end = replace(value, unit=_RATES[often["time"].lower()]), often.end()
         return Link(value, (subject,), covered=((value.start, end),), behind=True)
 
     def _of_result(self, value: Result, floor: int, ceiling: int) -> Link | None:
@@ -559,8 +570,10 @@ class _Linker:
             return behind
         return None
 
-    def _of_staging(self, value: Staging, floor: int, ceiling: int) -> Link:
+    def _of_staging(self, value: Staging, floor: int, ceiling: int) -> Link | None:
         """A stage with the disease it is of, where that stands beside it."""
+        if value.system == "grade" and _STAIN.search(self._text, max(0, value.start - 60), min(len(self._text), value.end + 60)):
+            return None
         for mention in self._names:
             if mention.label != "CONDITION":
                 continue
@@ -580,26 +593,34 @@ class _Linker:
             return None
         mark = next((m for m in self._mentions if m.label == "TEMPORAL" and m.start <= value.start and value.end <= m.end), None)
         if value.event:
-            inside = [m for m in self._names if m.label in DATED and m.start < value.event[1] and value.event[0] < m.end]
+            inside = [m for m in self._names if self._datable(m) and m.start < value.event[1] and value.event[0] < m.end]
             return replace(self._linked(value, inside, "", behind=True), times=(value,), mention=mark) if inside else None
         if since := _SINCE.match(self._text, value.end):
             return self._since(value, since.end(), ceiling, mark)
         if not value.windows:
             return None
-        near = [m for m in self._names if m.label in DATED and floor <= m.start and m.end <= value.start]
+        if any(value.end <= t.start <= value.end + 3 and t.form != "bare" for t in quantities.find(self._text)):
+            return None  # "hypothermia at admission < 30 °C"
+        near = [m for m in self._names if self._datable(m) and floor <= m.start and m.end <= value.start]
         for mention in reversed(near[-1:]):
-            if not _DATING.fullmatch(self._text, mention.end, value.start):
+            if not _DATING.fullmatch(self._text, mention.end, value.start) or _NUMBERED.search(self._text, 0, mention.start):
+                return None
+            if "(" in self._text[mention.end : value.start] and any(w.relation == "after" for w in value.windows):
                 return None
             group, joined = _coordinated(self._text, near, mention, floor)
             return replace(self._linked(value, group, joined if len(group) > 1 else ""), times=(value,), mention=mark)
         return None
+
+    def _datable(self, mention: Mention) -> bool:
+        """Whether a mention is something that a time can date."""
+        return mention.label in DATED and not _UNDATED.search(self._text[mention.start : mention.end])
 
     def _since(self, value: Time, at: int, ceiling: int, mark: Mention | None) -> Link | None:
         """ "At least 4 weeks since prior chemotherapy": no chemotherapy within less than 4 weeks."""
         bound = next(
             (t for t in quantities.find(self._text) if value.start <= t.start and t.end <= value.end and t.form == "bound"), None
         )
-        name = next((m for m in self._names if m.label in DATED and m.start == at), None)
+        name = next((m for m in self._names if self._datable(m) and m.start == at), None)
         end = bound and (bound.low or bound.high)
         if bound is None or name is None or not end or bound.problem:
             return None
@@ -611,7 +632,7 @@ class _Linker:
         for other in others:
             if (
                 other.start >= group[-1].end
-                and other.label in DATED
+                and self._datable(other)
                 and _COORDINATION.fullmatch(self._text[group[-1].end : other.start])
             ):
                 group.append(other)
@@ -659,6 +680,15 @@ _CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _VISIT = re.compile(r"\bat\s(?:the\s)?(?:screening\s|baseline\s)?(?:visit|day|week|month|cycle|period)\s?[-−]?\d+\b", re.IGNORECASE)
+_WHICHEVER = re.compile(
+    r"[^.;]{0,40}?\bwhichever\s(?:is\s|comes\s|was\s)?(?:the\s)?(?P<way>longer|longest|greater|later|more|shorter|shortest|less|earlier|first)\b",
+    re.IGNORECASE,
+)
+_UNDATED = re.compile(r"consent|assent|potential|willing|able\b|ability|comply|agree|understand|questionnaire", re.IGNORECASE)
+_NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
+_OFTEN = re.compile(r"\s?(?:per|a|an|each|every|/)\s?(?P<time>day|night|week|month|year|hour)\b", re.IGNORECASE)
+_RATES = {"day": "/d", "night": "/d", "week": "/wk", "month": "/mo", "year": "/a", "hour": "/h"}
+_STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)
 _EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
 _BLOOD_PRESSURE = re.compile(
@@ -674,7 +704,9 @@ _NOUN = re.compile(
     re.IGNORECASE,
 )
 _AGE_NEXT = re.compile(r"\s?(?:the\s)?(?:(?:patient|subject|participant)(?:'s)?\s)?(?P<age>age[ds]?)\b", re.IGNORECASE)
-_BY = re.compile(r"\b(?:by|on|per|using|via|with|at)\s(?:an?\s|the\s|2-?d\s|transthoracic\s|\w+\s)?$", re.IGNORECASE)
+_BY = re.compile(
+    r"(?:\b(?:by|on|per|using|via|with|at|or|and)\s|/\s?|,\s)(?:an?\s|the\s|2-?d\s|transthoracic\s|\w+\s)?$", re.IGNORECASE
+)
 _AGE_BEHIND = re.compile(
     r"\s?(?:,\s?)?(?:\(?(?:in|of)\s)?(?:the\s)?age\b\)?(?! of \d)|\s?old\b|\s(?:and|or) (?:older|younger)\b", re.IGNORECASE
 )
@@ -707,7 +739,7 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 _PHRASE_BEHIND = re.compile(
-    r"\s?(?:\([^()]{0,20}\)\s?)?(?:of\s|in\s)?(?P<phrase>(?:(?!(?:and|or|with|within|in|for|prior to|before|after|during|at|on|who|that|which|is|are|must|should|has|have|due|from|to|by|if|unless|as|per|but|defined|will|since|than|over|under)\b)[^\W_][\w'’/-]*[ ]?){1,7}(?:of\s(?:(?!(?:and|or|with|within|in|for|the following)\b)[\w'’/-]+[ ]?){1,4})?)",
+    r"\s?(?:\([^()]{0,20}\)\s?)?(?:of\s|in\s)?(?P<phrase>(?:(?!(?:and|or|with|within|in|for|prior to|before|after|during|at|on|who|that|which|is|are|must|should|has|have|due|from|to|by|if|unless|as|per|but|defined|will|since|than|over|under|a|an|per|each|every|the)\b)[^\W_][\w'’/-]*[ ]?){1,7}(?:of\s(?:(?!(?:and|or|with|within|in|for|the following)\b)[\w'’/-]+[ ]?){1,4})?)",
     re.IGNORECASE,
 )
 _OF_FOLLOWING = re.compile(r"(?:of )?(?:the |these )?(?:following|below|above|criteria|conditions)", re.IGNORECASE)
@@ -719,6 +751,16 @@ _OF_BEFORE = re.compile(
     r"[\s,:(–-]*(?:(?:of|in|at|with|is|are|being|as|by|disease|clinical|who|have|has|or|and|that|must|be|classified|defined|diagnosed|cirrhosis|the|meeting|patients)[\s,:(]+)*",
     re.IGNORECASE,
 )
+
+
+def _chosen(text: str, time: Time) -> Time:
+    """The time with what stands behind it: "within 8 weeks or 5 half-lives (if known), whichever is longer"."""
+    found = _WHICHEVER.match(text, time.end) if len(time.windows) > 1 and not any(w.choose for w in time.windows) else None
+    if not found:
+        return time
+    longer = found["way"].lower() in ("longer", "longest", "greater", "later", "more")
+    choose: Literal["longer", "shorter"] = "longer" if longer else "shorter"
+    return replace(time, windows=tuple(w.model_copy(update={"choose": choose}) for w in time.windows))
 
 
 def _value_follows(text: str, at: int) -> bool:

@@ -98,6 +98,8 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
     if analyte:
         return _measured_fact(analyte, value, subject.text)
     about = _ABOUT.get(subject.kind, "measurement")
+    if subject.kind == "PROCEDURE" and value.unit and not _RADIATION.match(value.unit):
+        raise _Lost("a number of an act that is neither a count nor a dose")
     if subject.kind == "PHRASE" and subject.mention:
         about = _ABOUT.get(subject.mention.label, "observation")
     elif subject.kind == "PHRASE" and behind:
@@ -106,11 +108,11 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
     if value.relative_to == "baseline" or (value.unit == "%" and _CHANGE.search(subject.text)):
         measures = "change" if value.relative_to is None else "value"
     elif value.unit in TIME_UNITS:
-        measures = "duration"
+        measures = "value" if name.endswith(" age") else "duration"
     elif value.unit and (about in ("drug", "procedure", "device") or (_DOSE.search(subject.text) and _MASS.match(value.unit))):
         measures = "dose"
-    elif value.unit in (None, "1") or (value.unit or "").startswith("{"):
-        counted = behind or about in ("drug", "procedure")
+    elif value.unit in (None, "1") or (value.unit or "").startswith(("{", "/")) and value.unit not in _NO_COUNTS:
+        counted = behind or about in ("drug", "procedure") or (value.unit or "").startswith("/")
         measures = "count" if counted and value.relative_to is None else "value"
     status: schema.Status = "current"
     return schema.Fact(
@@ -119,6 +121,8 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
     )  # fmt: skip
 
 
+_RADIATION = re.compile(r"c?Gy|[MGk]?Bq|mCi|m?Sv")
+_NO_COUNTS = frozenset({"{pack-years}", "{letters}", "{points}", "/mm3", "/uL", "/mL", "/L", "/min", "/[HPF]", "/s"})
 _DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
 _CHANGE = re.compile(r"\b(?:change|reduction|decrease|increase|decline|improvement|loss|gain|worsening|drop|rise)\b", re.IGNORECASE)
 
@@ -358,7 +362,8 @@ class _Reader:
     def _dated(self, one: Link, time: Time) -> Rule:
         """What a time phrase dates, as facts with that window."""
         lead = self._text[max(0, one.start - 60) : one.value.start]
-        planned = _PLANNED.search(lead) is not None or _PLANNED.search(self._text[one.start : one.end]) is not None
+        lead = re.split(r"[,;.:]\s", lead)[-1]
+        planned = _PLANNED.search(lead) is not None or _PLANNED.search(self._text[one.subjects[-1].end : time.start]) is not None
         before = time.past or any(window.relation == "before" for window in time.windows)
         status: schema.Status = "planned" if planned else "history" if before or _HISTORY.search(lead) else "current"
         exceptions, end = self._exceptions(one.end)
@@ -795,6 +800,7 @@ class _Reader:
         inside = [m for m in self._mentions if m.label in _SAYING and m.start < end and start < m.end]
         times = [t for t in self._entry_times if start <= t.start and t.end <= end]
         said: tuple[int, int] | None = None
+        denied: int | None = None  # where the negation of the words that follow begins
         at = start
         while at < end:
             time = next((t for t in times if t.start == at), None)
@@ -809,7 +815,8 @@ class _Reader:
             named = next((m for m in inside if m.start <= found.start() < m.end), None)
             if named:  # a name says more as a whole, whatever its words: "heart failure"
                 at = max(at, min(named.end, end))
-                said = (said[0] if said else found.start(), at)
+                said = (said[0] if said else found.start() if denied is None else denied, at)
+                denied = None
                 continue
             kind = _JOINS.get(piece)
             if kind == "stop" and not (text[at : at + 1].isspace() and text[at:].strip()[:1].isupper()):
@@ -819,9 +826,13 @@ class _Reader:
                 continue
             if kind is None and piece in negation:
                 kind = "not"
+                denied = found.start()
             if kind is None:
                 if piece and piece.rstrip(".") not in neutral:
                     said = (said[0] if said else found.start(), found.end())
+                    if denied is not None and not said[0] < denied:
+                        said = (denied, said[1])
+                    denied = None
                 continue
             if said:
                 yield _Part("said", self._unsupported(*said), *said)
@@ -899,7 +910,7 @@ _OPENING = re.compile(
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
 _SEXES = re.compile(
-    rf"\s?[,(\[]?\s?(?:(?:in|for|if|among|by)\s)?(?:adult\s|the\s)?{_SEX}\b(?:\s(?:patients|subjects|participants|gender|sex))?\s?[)\]]?",
+    rf"\s?[,(\[]?\s?(?:(?:in|for|if|among|by)\s)?(?:adult\s|the\s)?{_SEX}\b(?!\s?(?:or|and|/|&|,)\s?(?:fe)?(?:males?|m[ae]n|wom[ae]n)\b)(?:\s(?:patients|subjects|participants|gender|sex))?\s?[)\]]?",
     re.IGNORECASE,
 )
 _SEX_WORD = re.compile(rf"\b(?:(?:in|for|if)\s)?(?:adult\s)?{_SEX}\b(?:\s(?:patients|subjects|participants))?", re.IGNORECASE)

@@ -205,7 +205,7 @@ class _Tables(NamedTuple):
     needs: dict[str, tuple[int, ...]]  # plain words, and the systems whose names are then looked for
     needed: frozenset[str]
     names: tuple[tuple[re.Pattern[str] | None, re.Pattern[str] | None], ...]  # in lower case; as written
-    contexts: dict[str, tuple[re.Pattern[str], tuple[int, ...]]]  # by word: what is staged
+    contexts: dict[str, tuple[re.Pattern[str], tuple[tuple[int, re.Pattern[str]], ...]]]  # by word: what is staged; and by system
     after: frozenset[str]  # the "-" rows
     between: frozenset[str]
     beside: frozenset[str]
@@ -231,11 +231,14 @@ def _tables() -> _Tables:
     for index, row in enumerate(rows):
         for need in filter(None, row["needs"].split("|")):
             needs.setdefault(need, []).append(index)
-    contexts: dict[str, tuple[re.Pattern[str], tuple[int, ...]]] = {}
+    contexts: dict[str, tuple[re.Pattern[str], tuple[tuple[int, re.Pattern[str]], ...]]] = {}
     for word in ("stage", "grade", "class"):
-        held = [(index, row["context"]) for index, row in enumerate(rows) if row["context"] and word in systems[index].words]
-        parts = "|".join(f"({_either(context.lower())})" for _, context in held)
-        contexts[word] = re.compile(rf"\b(?:{parts})(?![a-z0-9])"), tuple(index for index, _ in held)
+        held = [
+            (index, _either(row["context"].lower())) for index, row in enumerate(rows) if row["context"] and word in systems[index].words
+        ]
+        # all of them in one flat pattern, in which each alternative opens with a letter: that is the fast form
+        everything = re.compile(rf"\b(?:{'|'.join(context for _, context in held)})(?![a-z0-9])")
+        contexts[word] = everything, tuple((index, re.compile(rf"(?:{context})(?![a-z0-9])")) for index, context in held)
     by_name: dict[str, _System] = {}
     for system in systems:
         by_name.setdefault(system.name, system)
@@ -303,9 +306,6 @@ _LONG = {
 _LONGS = re.compile("[" + "".join(_LONG) + "]")
 
 
-_WIDE_BLANK = re.compile(r"\s\s|[^\S ]")
-
-
 def _view(text: str) -> tuple[str, list[int] | None]:
     """The text in plain letters and with single blanks, and where each of its characters came from (None: as they stand)."""
     plain = text.translate(_ALIKE) if not text.isascii() else text.replace("\\", " ") if "\\" in text else text
@@ -314,7 +314,7 @@ def _view(text: str) -> tuple[str, list[int] | None]:
         numerals = [_LONG.get(sign, sign) for sign in plain]
         origin = [index for index, letters in enumerate(numerals) for _ in letters]
         plain = "".join(numerals)
-    if _WIDE_BLANK.search(plain):
+    if "  " in plain or not plain.isprintable():
         kept = [index for index, sign in enumerate(plain) if not sign.isspace() or not plain[index - 1 : index].isspace()]
         plain = "".join(" " if plain[index].isspace() else plain[index] for index in kept)
         origin = [origin[index] for index in kept] if origin else kept
@@ -351,7 +351,8 @@ _SUFFIX = re.compile(
     r"(?:\s+(?:grades?|stages?|class|classes|severity))?(?P<close>\s*[)\]])?"
     r"|,?\s*\(?(?:at\s+(?:(?P<least>least)|(?P<most>most|maximum)))(?![a-z])\)?"
 )
-_SPLIT = re.compile(r";|(?<![A-Z])\.\s+(?=[A-Z(])")
+_SPLIT = re.compile(r"[;.]")
+_ENDS = re.compile(r"[^A-Z]\. [A-Z(]")
 
 
 def _kind(match: re.Match[str]) -> str:
@@ -655,9 +656,10 @@ _LIMITED = re.compile(
 )
 _PREFIX = re.compile(r"(?<![a-z])(?:(?P<c>clinical(?:ly)?)|(?P<p>patholog(?:ic(?:al(?:ly)?)?|y)))[\s-]+(?:tnm\s+)?(?:staged?\s+)?$")
 _EDITION = re.compile(
-    r"(?:ajcc|uicc|cancer|tnm|staging|manual|system|classification|figo|criteria)?[\W_]*(?:(?P<before>\d)(?:st|nd|rd|th)[\s,.]*(?:ed\b|edition|version)|"
-    r"(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|(?:edition|version|ed\.|ver\.?|v\.?)\s*(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.]))"
+    r"(?P<before>\d)(?:st|nd|rd|th)[\s,.]*(?:ed\b|edition|version)|(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|"
+    r"(?:edition|version|ed\.|ver\.?|v\.?)\s*(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.])"
 )
+_EDITED = ("edition", "ed.", "ed)", "version", " v", "ajcc", "uicc", " ver")
 _YEAR = re.compile(r"figo\W{0,3}((?:19|20)\d\d)|((?:19|20)\d\d)\W{0,3}(?:figo|staging|version|revis)")
 _NTH = {"fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9"}
 
@@ -705,7 +707,11 @@ class _Text:
     def clause(self, start: int, end: int) -> tuple[int, int]:
         """The stretch without ";" or full stop around a span."""
         if self._breaks is None:
-            self._breaks = [match.start() for match in _SPLIT.finditer(self.view)]
+            self._breaks = [
+                match.start()
+                for match in _SPLIT.finditer(self.view)
+                if match[0] == ";" or _ENDS.match(self.view, match.start() - 1)
+            ]
         at = bisect_right(self._breaks, start)
         after = [stop for stop in self._breaks[at:] if stop >= end]
         return (self._breaks[at - 1] + 1 if at else 0), (after[0] if after else len(self.view))
@@ -714,7 +720,7 @@ class _Text:
         """Where the text says between two positions what is staged, graded or classed: start, end, system."""
         pattern, systems = self.tables.contexts[word]
         for match in pattern.finditer(self.low, low, high):
-            yield match.start(), match.end(), systems[(match.lastindex or 1) - 1]
+            yield match.start(), match.end(), next(system for system, own in systems if own.match(self.low, match.start()))
 
     def edition(self, start: int, end: int, system: str) -> str | None:
         """The edition of the staging manual that the clause around a span names; of FIGO, the year."""
@@ -722,7 +728,9 @@ class _Text:
         if system == "FIGO":
             year = _YEAR.search(self.low, low, high)
             return (year[1] or year[2]) if year else None
-        for match in _EDITION.finditer(self.low, low, high):
+        if not any(word in self.low for word in _EDITED):
+            return None
+        if match := _EDITION.search(self.low, low, high):
             return match["before"] or match["after"] or match["plain"] or _NTH[match["word"]]
         return None
 
@@ -740,7 +748,7 @@ def _context(text: _Text, word: str, start: int, end: int) -> tuple[int | None, 
         behind = first >= end
         gap = text.low[end:first] if behind else text.low[last:start].rstrip(" ≥≤<>=(")
         loose = text.tables.systems[system].name == "CTCAE"
-        if len(gap) > (140 if loose else 45) or (not loose and (len(gap.split()) > 3 or _FAR.search(gap))):
+        if len(gap) > (140 if loose else 45) or (not loose and (len(gap.split()) > 4 or _FAR.search(gap))):
             continue
         distance = len(gap) + (0 if behind else 10)
         if best is None or distance < best[0]:
@@ -1288,7 +1296,7 @@ def find(text: str) -> tuple[Staging, ...]:
     held = _Text(view, low)
     done = list(_after_names(held)) if held.names else []
     _at_words(held, done)
-    if "stage" in low or "sclc" in low:
+    if "sclc" in low or ("stage" in low and ("limited" in low or "exten" in low)):
         for match in _LIMITED.finditer(low):
             value = "limited" if (match["which"] or match["short"])[0] == "l" else "extensive"
             held.found.append(Staging(match.start(), match.end(), "stage", (value,)))

@@ -279,8 +279,8 @@ def _unit(w: _Words, at: int) -> _Unit | None:
     if w.at(at) == "-":
         at += 1
     found = _table().roles["unit"].longest(w.words, at)
-    if not found or (w.at(found[0])[:1].isdigit() and len(w.at(at)) == 1):
-        return None
+    if not found or (len(w.at(at)) == 1 and (w.at(found[0])[:1].isdigit() or "." in w.at(at - 1))):
+        return None  # "1 d 1", "0.75 D"
     end, (_, code, sense) = found
     if w.at(end) == "(" and w.at(end + 1) == "s" and w.at(end + 2) == ")":
         end += 3
@@ -432,7 +432,7 @@ class _Left:
     compare: str = ""
     period: str = ""
     vague: bool = False
-    article: bool = False
+    article: bool = False  # "the 6 months before"
     about: bool = False
     choose: Choose | None = None
 
@@ -441,6 +441,10 @@ def _left(w: _Words, at: int) -> _Left:
     """What stands before word `at`, read backwards: comparison, "the last", preposition."""
     total, table = len(w.words), _table()
     left, here = _Left(at), at
+    # "greater than (>) 14 days", "at least [>=] 2 years"
+    if (opened := _signs(w, here)) and (found := table.roles["compare"].longest(w.words, opened + 1)):
+        left.compare, left.start, here = found[1][1], opened, opened
+    signs = left.compare
     while here > 0 and (found := table.backward.longest(w.backward, total - here)):
         role, name, _ = found[1]
         begin = total - found[0]
@@ -449,14 +453,16 @@ def _left(w: _Words, at: int) -> _Left:
                 left.lead, left.compare = name, "gt"
             elif left.lead:
                 break
+            elif name == "for up to":
+                left.lead, left.compare = "for", left.compare or "le"
             else:
                 left.lead = name
         elif role == "compare" and name == "about":
             left.about = True
         elif role == "compare":
-            if left.compare or (left.lead and (left.lead != "for" or total - found[0] + 1 == here)):
+            if (left.compare and left.compare != signs) or (left.lead and (left.lead != "for" or total - found[0] + 1 == here)):
                 break  # "at least for 3 months", but not "below within 14 days"
-            left.compare = name
+            left.compare, signs = name, ""
         elif left.lead:
             break
         elif role == "period" and name in ("longer", "shorter"):
@@ -468,11 +474,21 @@ def _left(w: _Words, at: int) -> _Left:
         elif role == "vague":
             left.vague = True
         else:
-            left.article = True
+            left.article = left.article or w.words[begin] in ("the", "these", "those")
             here = begin
             continue
         left.start = here = begin
     return left
+
+
+def _signs(w: _Words, at: int) -> int | None:
+    """The bracket that opens before word `at`, if there is nothing but signs of comparison in it."""
+    if w.at(at - 1) not in (")", "]"):
+        return None
+    opened = next((i for i in range(at - 2, max(at - 6, -1), -1) if w.words[i] in ("(", "[")), None)
+    if opened is None or not all(word in "<>≤≥=/" for word in w.words[opened + 1 : at - 1]):
+        return None
+    return opened
 
 
 # --- anchors ----------------------------------------------------------------------------------------------------------
@@ -487,6 +503,7 @@ class _Anchor:
     sense: str = ""  # "" for an event that the table does not know
     first: int = 0
     ahead: bool = False  # "planned surgery": it lies ahead
+    bare: bool = False  # one word, which says little
 
     @property
     def known(self) -> bool:
@@ -496,7 +513,7 @@ class _Anchor:
     @property
     def side(self) -> str:
         """What "within 4 weeks of" this event means: the weeks before it, the weeks after it, "" for nobody can tell."""
-        if "entry" in self.sense or self.ahead or self.name in ("study", "treatment"):
+        if "entry" in self.sense or self.ahead or (self.known and self.name in ("study", "study_treatment")):
             return "within"
         if self.known:
             return "after" if "onset" in self.sense else ""
@@ -521,16 +538,21 @@ def _anchor_of(words: tuple[str, ...], during: bool) -> _Anchor | None:
     known, plain = _known_anchor(words, 0), None
     # "prior to any study procedure" is not prior to the study.
     noun = known is not None and not during and words[known.end - 1] in _STUDY
+    if known is not None and not during and known.name == "study_treatment" and known.bare:
+        known = None  # "prior to treatment": whose is not said
     if known is None or "?" in known.sense or noun:
         plain = _plain_anchor(words)
-        if known is None or (plain and plain.end > known.end):
+        if known is None and plain and _numbered_at(plain):
+            known = plain
+        elif known is None or (plain and plain.end > known.end):
             return plain
         known = replace(known, sense=known.sense.strip("? "))
     # "Day 1 (randomization)": what stands in brackets says which day it is.
     if known.end + 1 < len(words) and words[known.end] == "(":
         inner = _known_anchor(words, known.end + 1) or _numbered(words, known.end + 1)
         if inner and inner.end < len(words) and words[inner.end] == ")":
-            return replace(inner if "weak" in known.sense and inner.known else known, end=inner.end + 1, first=known.first)
+            weak = "weak" in known.sense or not known.known
+            return replace(inner if weak and inner.known else known, end=inner.end + 1, first=known.first)
     return known
 
 
@@ -565,7 +587,7 @@ def _known_anchor(words: tuple[str, ...], at: int) -> _Anchor | None:
         end = tail[0]
     if (number := _numbered(words, end)) and number.end - end <= 3:
         end = number.end
-    return _Anchor(name, end, sense, start, ahead)
+    return _Anchor(name, end, sense, start, ahead, end - at == 1)
 
 
 def _numbered(words: tuple[str, ...], at: int) -> _Anchor | None:
@@ -648,9 +670,10 @@ _CHOICES: Final[dict[str, Choose]] = {
 
 def _choice(w: _Words, right: _Right) -> None:
     """Reads "(whichever is longer)" at the end of what is read so far."""
-    if right.end >= len(w.words) or w.at(right.end + (w.at(right.end) in (",", "("))) not in ("whichever", "which"):
+    at = _aside(w, right.end)
+    if at >= len(w.words) or w.at(at + (w.at(at) in (",", "("))) not in ("whichever", "which"):
         return
-    found = _CHOICE.match(w.text, w.places[right.end][0])
+    found = _CHOICE.match(w.text, w.places[at][0])
     if not found:
         return
     right.choose = _CHOICES.get(found["c"])
@@ -658,9 +681,8 @@ def _choice(w: _Words, right: _Right) -> None:
         right.problem = f"which of the two counts is not certain: {found[0].strip(' ,()')}"
     end = found.end()
     if found[0].endswith(")") and not found[0].startswith("("):
-        opened = any(w.words[i] == "(" for i in range(right.end))
-        end -= 0 if opened else 1
-    right.end = w.index(end, right.end)
+        end -= "(" not in w.words[:at]
+    right.end = w.index(end, at)
 
 
 def _behind(w: _Words, at: int, left: _Left, amount: _Amount) -> _Right:
@@ -698,81 +720,119 @@ def _skip_substance(w: _Words, right: _Right) -> None:
     right.end = anchor.end
 
 
+def _aside(w: _Words, at: int) -> int:
+    """The word behind a remark in brackets that holds no number: "(if known)"."""
+    if w.at(at) != "(":
+        return at
+    close = _closing(w, at, 12)
+    if close is None or any(word[0].isdigit() or word in _TWO for word in w.words[at:close]):
+        return at
+    return close
+
+
+_TWO: Final = frozenset({*WORDS, "whichever", ">", "<", "≥", "≤", "prior", "before", "after"})
+
+
+def _more(w: _Words, at: int) -> tuple[str, _Amount, int] | None:
+    """Another time at word `at`, with a comparison of its own: comparison, time, the word behind it."""
+    compare, led = "", False
+    while found := _table().before_number.longest(w.words, at):
+        role, name, _ = found[1]
+        if role in ("period", "vague") or (role == "lead" and (led or name not in ("within", "for", "at"))):
+            return None
+        led = led or role == "lead"
+        compare = name if role == "compare" else compare
+        at = found[0]
+    amount = _amount(w, at)
+    if amount is None:
+        return None
+    behind = _Right(amount.end)
+    if amount.unit == "{half-life}":
+        _skip_substance(w, behind)
+    return compare, amount, behind.end
+
+
 def _others(w: _Words, right: _Right, *, late: bool = False) -> None:
-    """Reads more amounts: an alternative ("or 5 half-lives"), a second bound ("and ≤ 12 weeks")."""
-    table = _table()
+    """Reads more times: an alternative ("or 5 half-lives"), a second bound ("and ≤ 12 weeks"), one in brackets.
+
+    `late`: behind the anchor, where only an alternative can stand.
+    """
     while True:
-        at = right.end
-        if w.at(at) == ",":
-            at += 1
-        opened = w.at(at) == "("
-        at += opened
+        at = _aside(w, right.end)
+        at += w.at(at) == ","
+        if w.at(at) == "(":
+            if not _bracketed(w, right, at, late=late):
+                return
+            continue
         word = w.at(at)
-        if word in ("or", "and", "but", "/", "to") and not (word in ("/", "to") and opened):
-            at += 1
-        elif not opened:
+        more = _more(w, at + 1) if word in ("or", "and", "but", "/", "to") else None
+        if more is None or (late and word != "or"):
             return
-        compare = ""
-        lead = False
-        while found := table.before_number.longest(w.words, at):
-            role, name, _ = found[1]
-            if role == "lead" and (name not in ("within", "for", "at") or lead):
-                return
-            lead = lead or role == "lead"
-            if role in ("period", "vague"):
-                return
-            compare = name if role == "compare" else compare
-            at = found[0]
-        amount = _amount(w, at)
-        if amount is None:
-            return
-        end = amount.end
-        inner = _Right(end)
-        if amount.unit == "{half-life}":
-            _skip_substance(w, inner)
-            end = inner.end
-        if word == "or" and not opened and w.at(end) in ("for", "if", "in") and not late:
+        compare, amount, end = more
+        if word == "or" and not late and w.at(end) in ("for", "if", "in"):
             right.problem = "another window holds for some"
             return
-        if opened:
-            if w.at(end) == "," or w.at(end) == "whichever":
-                _choice(w, inner)
-                right.choose, end = inner.choose, inner.end
-                if inner.choose is None:
-                    return
-                right.others.append((compare, amount))
-                right.end = end
-                continue
-            if w.at(end) != ")":
-                close = next((i for i in range(end, min(end + 12, len(w.words))) if w.words[i] == ")"), None)
-                if not late and close and table.roles["direction"].longest(w.words, close + 1):
-                    right.problem, right.end = "another window holds for some", close + 1
+        if word in ("and", "but", "to"):
+            if compare in ("", "about"):
                 return
-            if word != "or":
-                # "(28 days)": the same time in another unit; anything else in brackets is not understood.
-                if late:
-                    return
-                right.others.append(("same", amount))
-                right.end = end + 1
-                continue
-            end += 1
-        if word in ("and", "but", "to") and not (compare and compare != "about"):
-            return
-        if late and word != "or":
-            return
-        (right.joined if word in ("and", "but", "to") else right.others).append((compare, amount))
+            right.joined.append((compare, amount))
+        else:
+            right.others.append((compare, amount))
         right.end = end
+
+
+def _bracketed(w: _Words, right: _Right, at: int, *, late: bool) -> bool:
+    """Reads the time in the brackets that open at word `at`; whether there is one and it was understood."""
+    word = w.at(at + 1)
+    more = _more(w, at + 1 + (word in ("or", "and", "but")))
+    if more is None:
+        return False
+    compare, amount, end = more
+    if w.at(end) in (",", "whichever"):  # "(or 5 half-lives, whichever is longer)"
+        behind = _Right(end)
+        _choice(w, behind)
+        if behind.choose is None:
+            return False
+        right.choose, right.end = behind.choose, behind.end
+        right.others.append((compare, amount))
+    elif w.at(end) != ")":  # "(6 weeks for nitrosoureas)"
+        close = _closing(w, end - 1, 13)
+        if not late and close and _table().roles["direction"].longest(w.words, close):
+            right.problem, right.end = "another window holds for some", close
+        return False
+    elif word == "or":
+        right.others.append((compare, amount))
+        right.end = end + 1
+    elif late or word in ("and", "but"):
+        return False
+    else:  # "(28 days)": the same time in another unit
+        right.others.append(("same", amount))
+        right.end = end + 1
+    return True
 
 
 def _toward(w: _Words, right: _Right, left: _Left, amount: _Amount) -> None:
     """Reads the direction and the anchor."""
     table = _table()
-    at = right.end
-    at += bool(right.choose) and w.at(at) == ","
+    at = _aside(w, right.end)
+    at += w.at(at) == "," and (right.choose is not None or right.problem is not None)
+    if left.lead in ("during", "throughout", "over", "for") and not (left.compare or left.period):
+        period = _anchor(w, at, during=True)
+        if period and "period" in period.sense and period.first == at:  # "during the 12-week study period"
+            right.direction, right.end, right.anchors = "span", period.end, [period]
+            return
     if span := table.roles["word span"].longest(w.words, at):
         at = span[0]
+    opened = w.at(at) == "("  # "within the last 90 days (prior to screening)"
+    at += opened
     found = table.roles["direction"].longest(w.words, at)
     if not found:
+        return
+    if opened:
+        anchor = _anchor(w, found[0])
+        if found[1][1] not in ("before", "after") or not (anchor and anchor.known and w.at(anchor.end) == ")"):
+            return
+        right.direction, right.end, right.anchors = found[1][1], anchor.end + 1, [anchor]
         return
     end, (_, name, sense) = found
     words = w.words[at:end]
@@ -783,6 +843,9 @@ def _toward(w: _Words, right: _Right, left: _Left, amount: _Amount) -> None:
         return
     if name == "ago":
         right.end, right.direction = end, "ago"
+        return
+    if sense.startswith("="):  # "6 weeks postoperatively"
+        right.end, right.direction, right.anchors = end, name, [_Anchor(sense[1:], end, "either", at)]
         return
     anchor = _anchor(w, end)
     known = anchor is not None and anchor.known
@@ -950,6 +1013,9 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
     side: Literal["low", "high"] = "high"
     anchors = [a.name for a in right.anchors]
     anchor = right.anchors[0] if right.anchors else None
+    if direction == "span":
+        reading.windows = (_window(None, "during", anchors[0]),)
+        return reading
     if left.period == "next" and direction in ("", "from", "of", "after"):
         relation = "after"
     elif left.period == "first" and direction in ("after", "of", "from", "since"):
@@ -1022,7 +1088,7 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
         elif compare in _LOWER or lead == "from":
             relation, side = "after", "low"
     elif direction in ("of", "from"):
-        if compare not in _LOWER and anchor and (lead or compare or ranged):
+        if compare not in _LOWER and anchor and (lead or compare or ranged) and amount.unit != "{cycle}":
             if anchor.side == "within":
                 relation = {True: "after", False: "within", None: None}[_future(clause)]
             elif anchor.side == "after" or (direction == "from" and anchor.known):
@@ -1076,7 +1142,11 @@ def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
                 reading.problem = "the time in brackets is another one"
                 return reading
         else:
-            all_bounds.append(_bounds(more, other or compare, side))
+            another = _bounds(more, other or compare, side)
+            if (another.low is None) != (bounds.low is None):
+                reading.problem = "two bounds that do not go together"
+                return reading
+            all_bounds.append(another)
     if choose and len(all_bounds) != 2:
         choose = None
     reading.windows = tuple(
@@ -1118,7 +1188,8 @@ def _opens(clause: Sequence[str]) -> bool:
     sets = _table().sets
     if len(clause) >= 2 and clause[-1] in sets["being"] and clause[-2] in sets["whoever"]:
         return True
-    return all(word in sets["neutral"] or not word.isalpha() for word in clause)
+    opening = clause[len(clause) - clause[::-1].index(":") :] if ":" in clause else clause
+    return all(word in sets["neutral"] or not word.isalpha() for word in opening)
 
 
 def _future(clause: Sequence[str]) -> bool | None:
@@ -1130,7 +1201,28 @@ def _future(clause: Sequence[str]) -> bool | None:
 
 
 _LINKS: Final = frozenset(
-    {"of", "is", "was", "for", ":", "are", "has", "been", "a", "the", "(", ",", "or", "be", "must", "with", "and", "symptoms", "at"}
+    {
+        "of",
+        "is",
+        "was",
+        "for",
+        ":",
+        "are",
+        "has",
+        "been",
+        "a",
+        "the",
+        "(",
+        ",",
+        "or",
+        "be",
+        "must",
+        "with",
+        "and",
+        "symptoms",
+        "at",
+        "than",
+    }
 )
 
 
@@ -1175,9 +1267,11 @@ def _recent(w: _Words, start: int) -> bool:
 
 def _adjective(w: _Words, left: _Left, amount: _Amount, right: _Right) -> bool:
     """Whether the time only describes the noun behind it: "a 4-week washout", "24 hours apart"."""
+    if w.at(right.end) == "apart":
+        return True
     if left.lead or left.compare or right.compare or not w.at(right.end)[:1].isalpha():
         return False
-    return w.at(right.end) == "apart" or amount.singular or "-" in w.text[slice(*w.span(left.start, right.end))]
+    return amount.singular or "-" in w.text[slice(*w.span(left.start, right.end))]
 
 
 def _same(amount: _Amount, other: _Amount) -> bool:
@@ -1309,7 +1403,7 @@ def _amounts(w: _Words, taken: bytearray) -> _Found:
 def _counted(w: _Words, at: int) -> tuple[_Left, _Amount | None]:
     """The number at word `at`, or the unit that stands there without one, and what stands before it."""
     word = w.words[at]
-    if word in _table().units:
+    if word in _table().units and not (word == "half" and _unit(w, at) is None):
         left = _left(w, at)
         return left, _without_number(w, at, left)
     # "1/2 year", "±3 days", "+/-3 days"
@@ -1351,7 +1445,7 @@ def _without_number(w: _Words, at: int, left: _Left) -> _Amount | None:
     if left.period and left.period not in ("longer", "shorter"):
         if not singular:
             return _Amount((), code, end, problem="how many is not said") if left.period != "first" else None
-    elif singular and w.at(at - 1) in ("a", "an") and (left.lead or left.compare):
+    elif singular and w.at(at - 1) in ("a", "an") and (left.lead or left.compare or _dated(w, end)):
         pass
     elif not (singular and w.at(at - 1) == "the" and left.lead in ("in", "within", "during", "over") and _unit_then_before(w, end)):
         return None
@@ -1450,7 +1544,7 @@ def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] |
         return None
     numbered, period = _numbered_at(anchor), "period" in anchor.sense
     if not (anchor.known or numbered):
-        if set(names) != {"before"} or w.at(at) in _UP_TO or anchor.name.split()[0] in _NOT_BEFORE:
+        if set(names) != {"before"} or anchor.name.split()[0] in _NOT_BEFORE:
             return None
     elif "within" in names:
         if not (period and w.at(anchor.end - 1) in ("duration", "period", "phase")):
@@ -1470,14 +1564,15 @@ def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] |
     stop, anchors = anchor.end, [anchor.name]
     while w.at(stop) in ("or", "/", "and") and (other := _known(w, stop + 1)) and "period" not in other.sense:
         stop, anchors = other.end, [*anchors, other.name]
-    relations: list[Relation] = ["before" if name == "before" else "after" if name == "after" else "during" for name in names]
+    relations: list[Relation] = [
+        "before" if name in ("before", "until") else "after" if name == "after" else "during" for name in names
+    ]
     windows = tuple(_window(None, relation, _swap(relation, one)) for relation in relations for one in dict.fromkeys(anchors))
     kind: Kind = "window" if period else "anchor"
     past = set(names) == {"before"} and _LATE.isdisjoint(anchors)
     return stop, Time(*w.span(at, stop), kind, windows, past=past)
 
 
-_UP_TO: Final = frozenset({"up", "until", "till", "through", "from"})
 _NOT_BEFORE: Final = frozenset({"age", "mentioned", "date", "time", "period", "proceeding", "each", "meals", "meal", "you", "we"})
 
 
