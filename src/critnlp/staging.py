@@ -234,7 +234,9 @@ def _tables() -> _Tables:
     contexts: dict[str, tuple[re.Pattern[str], tuple[tuple[int, re.Pattern[str]], ...]]] = {}
     for word in ("stage", "grade", "class"):
         held = [
-            (index, _either(row["context"].lower())) for index, row in enumerate(rows) if row["context"] and word in systems[index].words
+            (index, _either(row["context"].lower()))
+            for index, row in enumerate(rows)
+            if row["context"] and word in systems[index].words
         ]
         # all of them in one flat pattern, in which each alternative opens with a letter: that is the fast form
         everything = re.compile(rf"\b(?:{'|'.join(context for _, context in held)})(?![a-z0-9])")
@@ -328,10 +330,10 @@ def _lower(view: str) -> str:
 
 
 _COMPARATOR = (
-    r"(?P<ge>[≥]\s*=?|>\s*/?\s*=|=\s*/?\s*>|>\s*or\s*=|&gt;\s*=|(?:greater|more|higher|worse|larger)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
+    r"(?P<ge>[≥]\s*=?|>\s*/?\s*=|=\s*/?\s*>|>\s*or\s*=|=\s*or\s*>|&gt;\s*=|(?:greater|more|higher|worse|larger)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
     r"|(?:equal|equals)\s+(?:to\s+)?or\s+(?:(?:greater|more|higher|worse|larger)\s+than|above|over|exceeding)|at\s+least|(?:a\s+)?minimum(?:\s+of)?"
     r"|not?\s+(?:less|lower|below|better|fewer)(?:\s+than)?)"
-    r"|(?P<le>[≤]\s*=?|<\s*/?\s*=|=\s*/?\s*<|<\s*or\s*=|&lt;\s*=|(?:less|lower|fewer|smaller|better)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
+    r"|(?P<le>[≤]\s*=?|<\s*/?\s*=|=\s*/?\s*<|<\s*or\s*=|=\s*or\s*<|&lt;\s*=|(?:less|lower|fewer|smaller|better)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
     r"|(?:equal|equals)\s+(?:to\s+)?or\s+(?:(?:less|lower|fewer|smaller|better)\s+than|below|under)|up\s+to(?:\s+and\s+including)?|at\s+most"
     r"|(?:a\s+)?maximum(?:\s+of)?|not?\s+(?:more|greater|higher|worse|larger)\s+than|not\s+(?:to\s+)?exceed(?:ing)?|not\s+(?:above|over))"
     r"|(?P<gt>>|&gt;|(?:greater|more|higher|worse|larger)\s+than|above|over|exceed(?:s|ing|ed)?|beyond)"
@@ -384,7 +386,7 @@ _SUB = re.compile(r"[A-Da-d][1-3]?(?![A-Za-z0-9'])")
 _POINTS = re.compile(r"\d{1,2}(?![A-Za-z0-9.]|\s*%)")
 _LINK = re.compile(
     r"\s*(?:(?P<range>-{1,2}|~|\.\.\.?|to(?![a-z])|through(?![a-z])|thru(?![a-z])|until(?![a-z])|up\s+to(?![a-z]))"
-    r"|(?P<list>,?\s*(?:and/or|and\s*/\s*or|or|/or)(?![a-z])|,?\s*(?P<and>and|&)(?![a-z])|[/,+±|]))\s*"
+    r"|(?P<list>,?\s*(?:and/or|and\s*/\s*or|or|/or)(?![a-z])(?:\s*-(?=\d))?|,?\s*(?P<and>and|&)(?![a-z])|[/,+±|]))\s*"
 )
 _AGAIN = re.compile(r"(?P<word>stage|grade|class)(?:s|es)?[\s:-]*(?:of\s+)?")
 _QUALIFIER = re.compile(
@@ -557,7 +559,8 @@ def _values(system: _System, run: _Run, low: str) -> tuple[tuple[str, ...], str 
                 extra = _bounded(system, to, following.comparator, low)
                 span = tuple(node.value for node in system.nodes if node.value in {*span, *extra})
             parts.append((member.link, span))
-            index += 2
+            # "T1c-T4a-c": the next range goes on where this one ends
+            index += 1 if index + 2 < len(held) and held[index + 2].link == "range" else 2
             continue
         if member.comparator in ("lt", "gt") and index + 1 < len(held) and not held[index + 1].comparator:
             return (), "a comparator before a list"
@@ -607,6 +610,11 @@ def _adds_up(written: str) -> bool:
 
 
 # --- names and words --------------------------------------------------------------------------------------------------
+
+
+_SCHOOL = re.compile(
+    r"\s*(?:-|to|and|or|through|/)\s*(?:[6-9]|1[0-2])(?![\d.])(?!\s*(?:weeks|months|days|years|hours))|(?:st|nd|rd|th)\b"
+)
 
 
 class _Name(NamedTuple):
@@ -735,7 +743,7 @@ class _Text:
         return None
 
 
-_FAR = re.compile(r"(?:\s|-)(?:from|due|to|with|after|than|by|except|without|or|and|no|not)(?:\s)|[;.%<>≥≤]|(?<![\d(])\d(?!\d)")
+_FAR = re.compile(r"(?:\s|-)(?:from|due|to|with|after|than|by|except|without|or|and|no|not)(?=\s|$)|[;.%<>≥≤]|(?<![\d(])\d(?!\d)")
 
 
 def _context(text: _Text, word: str, start: int, end: int) -> tuple[int | None, bool]:
@@ -746,7 +754,11 @@ def _context(text: _Text, word: str, start: int, end: int) -> tuple[int | None, 
         if first < end and last > start:
             continue
         behind = first >= end
-        gap = text.low[end:first] if behind else text.low[last:start].rstrip(" ≥≤<>=(")
+        gap = (
+            text.low[end:first]
+            if behind
+            else text.low[last:start].rstrip(" ≥≤<>=(").removesuffix(" to").removesuffix(" from").removesuffix(" of")
+        )
         loose = text.tables.systems[system].name == "CTCAE"
         if len(gap) > (140 if loose else 45) or (not loose and (len(gap.split()) > 4 or _FAR.search(gap))):
             continue
@@ -986,6 +998,10 @@ def _at_words(text: _Text, done: list[tuple[int, int]]) -> None:
         after = run.end
         if _refused(text, word, start, run):
             continue
+        if any(
+            systems[name.system].letters and name.end <= start and not low[name.end : start].strip(" ([,:-") for name in text.names
+        ):
+            continue  # "Child-Pugh class 2": which letter that is, nobody knows
         if system is None:
             near, beside = _context(text, word, start, run.end)
             named = _named(text, word, start, run.end)
@@ -1071,6 +1087,8 @@ def _refused(text: _Text, word: str, start: int, run: _Run) -> bool:
             return True
         if held not in text.tables.between:
             break
+    if word == "grade" and _SCHOOL.match(low, run.end):
+        return True
     return text.tables.before.match(low, run.end) is not None
 
 
