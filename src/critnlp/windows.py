@@ -63,10 +63,11 @@ _SAME = str.maketrans(
 class _Words:
     """The words of a text in lower case, and where each one begins and ends in it."""
 
-    __slots__ = ("_places", "backward", "text", "words")
+    __slots__ = ("_places", "backward", "source", "text", "words")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, source: str = "") -> None:
         self.text = text
+        self.source = source or text  # as written, not in lower case
         self.words: list[str] = _TOKEN.findall(text)
         self.backward = self.words[::-1]
         self._places: list[tuple[int, int]] | None = None
@@ -100,7 +101,7 @@ class _Words:
 
 
 def _folded(text: str) -> tuple[str, list[int] | None]:
-    """The text in lower case with single blanks, and for each of its characters the offset in `text` (None: the same)."""
+    """The text with single blanks and plain marks, and for each of its characters the offset in `text` (None: the same)."""
     offsets: list[int] | None = None
     if not text.isprintable() or "  " in text or "\\" in text or "&" in text or text[:1] == " ":
         pieces: list[str] = []
@@ -116,10 +117,12 @@ def _folded(text: str) -> tuple[str, list[int] | None]:
         pieces.append(text[last:])
         offsets.extend(range(last, len(text) + 1))
         text = "".join(pieces)
-    if not text.isascii():
-        text = text.translate(_SAME)
+    return (text if text.isascii() else text.translate(_SAME)), offsets
+
+
+def _lower(text: str) -> str:
     lower = text.lower()
-    return (lower if len(lower) == len(text) else text), offsets
+    return lower if len(lower) == len(text) else text  # "İ" becomes two characters, which would shift the offsets
 
 
 # --- phrases ----------------------------------------------------------------------------------------------------------
@@ -279,8 +282,8 @@ def _unit(w: _Words, at: int) -> _Unit | None:
     if w.at(at) == "-":
         at += 1
     found = _table().roles["unit"].longest(w.words, at)
-    if not found or (len(w.at(at)) == 1 and (w.at(found[0])[:1].isdigit() or "." in w.at(at - 1))):
-        return None  # "1 d 1", "0.75 D"
+    if not found or (len(w.at(at)) == 1 and (w.at(found[0])[:1].isdigit() or w.source[w.places[at][0]].isupper())):
+        return None  # "1 d 1", "6 D"
     end, (_, code, sense) = found
     if w.at(end) == "(" and w.at(end + 1) == "s" and w.at(end + 2) == ")":
         end += 3
@@ -578,7 +581,7 @@ def _known_anchor(words: tuple[str, ...], at: int) -> _Anchor | None:
     follow = words[end] if end < len(words) else ""
     # "first dose of rituximab", "start of therapy for tuberculosis": any medicine, not the study's.
     if (
-        name in ("first_dose", "last_dose", "end_of_treatment", "treatment")
+        name in ("first_dose", "last_dose", "end_of_treatment", "study_treatment")
         and follow in ("of", "with", "for")
         and "weak" not in sense
     ):
@@ -715,7 +718,7 @@ def _skip_substance(w: _Words, right: _Right) -> None:
     anchor = _anchor(w, right.end + 1)
     if anchor is None or (anchor.known and "entry" in anchor.sense and "dose" not in w.words[right.end + 1 : anchor.end - 2]):
         return
-    if anchor.known and anchor.name != "treatment":
+    if anchor.known and anchor.name != "study_treatment":
         return
     right.end = anchor.end
 
@@ -1325,10 +1328,11 @@ def _is_time(text: str) -> bool:
 
 def find(text: str) -> tuple[Time, ...]:
     """The time phrases of a text, in text order; no two overlap."""
-    lower, offsets = _folded(text)
+    source, offsets = _folded(text)
+    lower = _lower(source)
     if not _is_time(lower):
         return ()
-    w = _Words(lower)
+    w = _Words(lower, source)
     spans: list[tuple[int, int, Time]] = []
     taken = bytearray(len(w.words) + 1)
     for read in (_amounts, _frames, _frequencies):
@@ -1370,8 +1374,13 @@ def _amounts(w: _Words, taken: bytearray) -> _Found:
         return
     done, aged = 0, -9  # the word behind what is read; behind the last age
     last: tuple[int, _Left, str] | None = None  # the word behind the last time, what stood before it, its direction
-    for at in [i for i, word in enumerate(w.words) if word in table.counted or word[0].isdigit()]:
-        if at < done or taken[at]:
+    units = [at for at, word in enumerate(w.words) if word in table.units]
+    for at in [at for at, word in enumerate(w.words) if word in table.counted or word[0].isdigit()]:
+        while units and units[0] < at:
+            del units[0]
+        if not units:
+            break
+        if at < done or taken[at] or units[0] - at > _FAR:
             continue
         left, amount = _counted(w, at)
         if amount is None:
@@ -1429,6 +1438,7 @@ def _time(w: _Words, left: _Left, amount: _Amount, right: _Right, reading: _Read
     return Time(*span, reading.kind, reading.windows, reading.negated, reading.past, repairs, reading.problem, event)
 
 
+_FAR: Final = 14  # words from a number to its unit: "twelve (12) or more (consecutive) months"
 # In "within 28 days prior to A and 7 days prior to B" the second time has the preposition of the first.
 _LISTED: Final = ([","], ["and"], ["or"], [",", "and"], [",", "or"], ["and", "/", "or"])
 
@@ -1466,16 +1476,20 @@ def _is_age(w: _Words, left: _Left, amount: _Amount, aged: int) -> bool:
         return True
     if w.at(end) in ("or", "and") and w.at(end + 1) in ("older", "younger", "over", "above", "up", "under", "below"):
         return amount.unit == "a" or w.at(end + 1) in ("older", "younger")
-    if aged >= 0 and left.start - aged <= 2 and not left.lead:
-        return True
+    if aged >= 0 and not left.lead and _LINKING.issuperset(w.words[aged : left.start]):
+        return True  # "≥ 18 years and ≤ 75 years"
     near = list(_before(w, left.start, 2))
-    if near and near[0] in table.sets["aging"] and left.lead not in ("within", "for", "in"):
+    if near and near[0] in table.sets["aging"] and left.lead not in _TIMING:
         return not _dated(w, end) or near[0] in ("age", "aged", "gestation", "gestational", "ga", "older", "younger")
     # "over 65 years", "≥ 18 years": with nothing beside it, so many years are an age.
-    plain = not (left.period or left.vague or left.lead in ("within", "for", "in", "during", "throughout", "until", "after", "at"))
-    if amount.unit == "a" and plain and amount.values and (Decimal(amount.values[-1]) >= 12 or "age" in w.words):
+    plain = not (left.period or left.vague or left.lead in _TIMING)
+    if amount.unit == "a" and plain and amount.values and (Decimal(amount.values[-1]) >= 12 or "age" in _clause(w, left.start)):
         return not _dated(w, end) and not (near and near[0] in table.sets["lasting"])
     return False
+
+
+_LINKING: Final = frozenset({"and", "or", "but", "to", "-", ",", "("})
+_TIMING: Final = frozenset({"within", "for", "in", "during", "throughout", "until", "after", "before", "since", "at", "every"})
 
 
 def _dated(w: _Words, end: int) -> bool:
@@ -1495,7 +1509,7 @@ def _is_value(w: _Words, left: _Left, amount: _Amount, right: _Right) -> bool:
     if w.at(amount.end) in table.sets["measure"] and (bare or hyphen or amount.singular) and not right.direction:
         return True
     if not bare:
-        return bool(not left.lead and not left.period and w.at(left.start - 1) in ("/", "per"))
+        return not (left.lead or left.period or left.compare) and w.at(left.start - 1) in ("/", "per")
     return w.at(left.start - 1) in ("/", "per", "x", "×") or not amount.values
 
 
@@ -1555,7 +1569,10 @@ def _frame(w: _Words, at: int, end: int, names: list[str]) -> tuple[int, Time] |
     elif "at" in names and period and anchor.name not in ("follow_up", "run_in", "washout"):
         return None
     # Behind a unit it belongs to a time that could not be read: "28 (+ 7) days prior to Day 1".
-    if {"before", "after"}.issuperset(names) and w.at(at - 1) in _table().units:
+    behind = at
+    if w.at(at - 1) == ")":
+        behind = next((i for i in range(at - 2, max(at - 16, 0), -1) if w.words[i] == "("), at)
+    if {"before", "after"}.issuperset(names) and behind and _table().roles["unit"].longest(w.words, behind - 1):
         return None
     if w.at(at) == "following" and w.at(at - 1) in ("the", "of", "each", "all"):
         return None
