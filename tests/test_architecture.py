@@ -24,9 +24,10 @@ LAYERS = [
     "tagging",
     "relations",
     "rules",
+    "doubts",
     "matching exports evaluation",
     "pipeline training",
-    "rendering",
+    "rendering explanations",
     "cli",
     "__main__",
 ]

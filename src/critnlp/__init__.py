@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from critnlp.pipeline import model_path as model_path
     from critnlp.pipeline import parse as parse
     from critnlp.pipeline import parse_text as parse_text
+    from critnlp.quantities import parse_threshold as parse_threshold
     from critnlp.schema import ParsedTrial as ParsedTrial
     from critnlp.schema import Trial as Trial
     from critnlp.sources import read as read
+    from critnlp.staging import parse_staging as parse_staging
+    from critnlp.units import normalize_unit as normalize_unit
+    from critnlp.windows import parse_window as parse_window
 
 __version__ = "0.1.0"
 
@@ -40,6 +44,10 @@ _HOMES = {
     "model_path": "pipeline",
     "parse": "pipeline",
     "parse_text": "pipeline",
+    "parse_threshold": "quantities",
+    "parse_staging": "staging",
+    "parse_window": "windows",
+    "normalize_unit": "units",
     "ParsedTrial": "schema",
     "Trial": "schema",
     "read": "sources",
@@ -54,8 +62,12 @@ __all__ = [
     "extract",
     "load",
     "model_path",
+    "normalize_unit",
     "parse",
+    "parse_staging",
     "parse_text",
+    "parse_threshold",
+    "parse_window",
     "read",
     "split",
 ]

@@ -127,6 +127,32 @@ def show(
 
 
 @app.command()
+def explain(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="One criterion; - for a line of stdin.", show_default=False)],
+    exclusion: Annotated[bool, typer.Option("--exclusion", help="Read it as an exclusion criterion.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the criteria as extract writes them.")] = False,
+    model: Model = None,
+) -> None:
+    """Show how one line of text is read: names, numbers, units, the rule, what was mended."""
+    from rich.console import Console
+
+    from critnlp import exports, explanations, pipeline
+
+    if text == "-":
+        text = sys.stdin.read()
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give one criterion, for example 'Platelets >= 100 x 10^9/L'", param_hint="TEXT")
+    parsed = pipeline.parse_text(explanations.text_of(text, "exclusion" if exclusion else "inclusion"), pipeline.load(model))
+    if sys.stdout is None:
+        raise OutputError("stdout is closed")
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without ≥ still shows the rest
+    if json:
+        typer.echo(exports.to_json(parsed))
+    else:
+        explanations.explain(parsed, Console(highlight=False))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of what extract writes."""
     import json

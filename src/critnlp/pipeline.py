@@ -53,10 +53,10 @@ def load(path: str | Path | None = None) -> Language:
 
 def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
     """The trial as contract JSON holds it: every character in a segment, criteria with entities, warnings."""
-    from critnlp import abbreviations, rules, tagging
+    from critnlp import abbreviations, doubts, rules, tagging
 
     criteria, segments, warnings = split(trial.eligibility)
-    read, more = rules.read_trial(tagging.tagged(trial.eligibility, criteria, nlp), trial)
+    read, more = rules.read_trial(tagging.tagged(trial.eligibility, criteria, nlp))
     layers = ("rules", "lexicon", *(["abbreviation"] if abbreviations.available() else []))
     return schema.ParsedTrial(
         critnlp_version=__version__,
@@ -64,7 +64,7 @@ def parse(trial: schema.Trial, nlp: Language) -> schema.ParsedTrial:
         trial=trial,
         criteria=read,
         segments=segments,
-        warnings=(*warnings, *more),
+        warnings=(*warnings, *more, *doubts.contradictions(read), *doubts.registry_conflicts(trial, read)),
     )
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from critnlp import analytes, quantities, schema, staging, windows
+from critnlp import analytes, quantities, schema
 from critnlp.quantities import TIME_UNITS, Threshold
 from critnlp.staging import Staging
-from critnlp.tagging import AGE_BEFORE, WORDS_IN, Mention, Span, glues, words
+from critnlp.tagging import AGE_BEFORE, WORDS_IN, Mention, Span, find_stages, find_times, glues, words
 from critnlp.windows import Time
 
 SUBJECTS = frozenset({"LAB", "SCALE", "BIOMARKER", "CONDITION", "DRUG", "PROCEDURE", "DEVICE", "OBSERVATION", "REPRODUCTIVE"})
@@ -200,7 +200,7 @@ class _Linker:
             _chosen(text, t)
             for t in [
                 t
-                for t in windows.find(text)
+                for t in find_times(text)
                 if t.kind != "frequency" and any(m.label == "TEMPORAL" and m.start < t.end and t.start < m.end for m in mentions)
             ]
         ]
@@ -210,7 +210,7 @@ class _Linker:
         """All links in text order."""
         values: list[tuple[Value, Mention | None]] = [*self._shared(thresholds(self._text, self._mentions))]
         staged = {(m.start, m.end): m for m in self._mentions if m.label == "STAGING"}
-        values += [(s, staged[s.start, s.end]) for s in staging.find(self._text) if (s.start, s.end) in staged]
+        values += [(s, staged[s.start, s.end]) for s in find_stages(self._text) if (s.start, s.end) in staged]
         marked = {(m.start, m.end): m for m in self._mentions if m.label == "RESULT"}
         values += [(r, marked.get((r.start, r.end))) for r in results(self._text, self._mentions)]
         values += [(t, None) for t in self._times if not t.problem and (t.windows or t.kind == "duration")]

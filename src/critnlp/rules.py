@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 from critnlp import analytes, lexicon, schema, units
@@ -21,9 +21,8 @@ from critnlp.categories import categorize
 from critnlp.quantities import TIME_UNITS, Bound, Threshold
 from critnlp.relations import Link, Result, Subject, Value, link, relations_of
 from critnlp.staging import Staging
-from critnlp.tagging import Mention, Span, Tagged, words
+from critnlp.tagging import Mention, Span, Tagged, find_times, words
 from critnlp.windows import Time
-from critnlp.windows import find as find_times
 
 Rule = schema.Rule
 
@@ -678,9 +677,9 @@ class _Reader:
 
     def _own_words(self, nodes: Sequence[_Node], leads: bool) -> tuple[Rule, schema.Computable] | None:
         """The rule of the criterion's own words; None where nothing was read or its place is open."""
-        row = self._row(nodes)
-        if not any(part.kind == "node" for part in row):
+        if not nodes:
             return None
+        row = self._row(nodes)
         try:
             rule = self._evaluate(row)
         except _Lost:
@@ -797,7 +796,7 @@ class _Reader:
     def _gap_parts(self, start: int, end: int) -> Iterator[_Part]:
         """The parts of a stretch between nodes."""
         text, neutral, negation = self._text, words("neutral"), words("negation")
-        inside = [m for m in self._mentions if m.label in _SAYING and m.start < end and start < m.end]
+        inside = [m for m in self._saying if m.start < end and start < m.end]
         times = [t for t in self._entry_times if start <= t.start and t.end <= end]
         said: tuple[int, int] | None = None
         denied: int | None = None  # where the negation of the words that follow begins
@@ -841,7 +840,11 @@ class _Reader:
         if said:
             yield _Part("said", self._unsupported(*said), *said)
 
-    @property
+    @cached_property
+    def _saying(self) -> list[Mention]:
+        return [m for m in self._mentions if m.label in _SAYING]
+
+    @cached_property
     def _entry_times(self) -> list[Time]:
         """Times that only say when the criteria are looked at: "at screening"."""
         return [
@@ -1178,7 +1181,7 @@ def read(tagged: Tagged, children: Sequence[str] = ()) -> Reading:
     return Reading(rule, computable, text, tuple(reader.links), tuple(reader.warnings))
 
 
-def read_trial(tagged: Sequence[Tagged], trial: schema.Trial) -> tuple[tuple[schema.Criterion, ...], tuple[schema.Warning, ...]]:
+def read_trial(tagged: Sequence[Tagged]) -> tuple[tuple[schema.Criterion, ...], tuple[schema.Warning, ...]]:
     """The criteria with category, relations, rule and description, and what a person should look at."""
     children: dict[str, list[str]] = {}
     for one in tagged:

@@ -295,11 +295,16 @@ _OF_FOLLOWING = re.compile(
 )
 
 
+# a criterion is read three times: for its mentions, its links and its rule
+find_times = lru_cache(maxsize=4096)(windows.find)
+find_stages = lru_cache(maxsize=4096)(staging.find)
+
+
 def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
     """The THRESHOLD, TEMPORAL and STAGING mentions of a text; a bare number is one only right behind what it measures."""
-    for stage in staging.find(text):
+    for stage in find_stages(text):
         yield Mention.of("STAGING", ((stage.start, stage.end),), "rules")
-    times = windows.find(text)
+    times = find_times(text)
     aged: list[quantities.Threshold] = []  # what is no time though a time phrase lies in it
     for value in quantities.find(text):
         if _OF_FOLLOWING.match(text, value.end) and value.unit is None:
