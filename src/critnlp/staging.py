@@ -10,14 +10,18 @@ What the values mean, so that a matcher can act on them:
   "> stage IIIA" is IIIB, IIIC, IV; "≤ grade 1" is 0, 1. A parent is never opened where it lies whole within the range.
 - Alternatives are a union, two comparators joined by "and" an intersection.
 - Where no system is written and none is certain (`stage`, `grade`, `class`) the set is the widest in use: a member that the
-  patient's own system lacks is a stage that no patient has. "Limited" and "extensive" stage are the two members they name.
+  patient's own system lacks is a stage that no patient has. Roman and Arabic are one there, "stage 3" is III and "grade II" is 2.
+  A member that one disease alone has (IIID of melanoma) counts where the text names it.
+- A system that is not written is given only where what is staged leaves no other: NYHA for a class of heart failure, CKD for a
+  stage of kidney disease, CTCAE for a grade of toxicity, WHO for a grade of glioma.
+- "Limited" and "extensive" stage are members of `stage` by name. Scored instruments (ASA, ECOG, Child-Pugh points) are none.
 - What cannot be read with certainty ("class IIIIV", "Gleason 4+4=7") has `values == ()` and says why in `problem`.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -255,7 +259,7 @@ def _tables() -> _Tables:
         frozenset(other["-after"]["names"].split(" | ")),
         frozenset(other["-between"]["names"].split(" | ")),
         frozenset(other["-beside"]["names"].split(" | ")),
-        re.compile(rf"\W{{0,3}}(?:\s*\([^)]*\)\s*)?(?:{_either(other['-before']['names'])})(?![\w-])"),
+        re.compile(rf"[\s)\]]{{0,3}}(?:\s*\([^)]*\)\s*)?(?:{_either(other['-before']['names'])})(?![\w-])"),
         {letter: re.compile(_either(other["-" + letter]["names"])) for letter in "TNM"},
         re.compile(_either(strong)),
         re.compile(_either(strong + " | " + loose)),
@@ -330,10 +334,10 @@ def _lower(view: str) -> str:
 
 
 _COMPARATOR = (
-    r"(?P<ge>[≥]\s*=?|>\s*/?\s*=|=\s*/?\s*>|>\s*or\s*=|=\s*or\s*>|&gt;\s*=|(?:greater|more|higher|worse|larger)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
+    r"(?P<ge>[≥>]\s*(?:,|/|or)\s*equals?(?:\s+to)?|[≥]\s*=?|>\s*/?\s*=|=\s*/?\s*>|>\s*or\s*=|=\s*or\s*>|&gt;\s*=|(?:greater|more|higher|worse|larger)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
     r"|(?:equal|equals)\s+(?:to\s+)?or\s+(?:(?:greater|more|higher|worse|larger)\s+than|above|over|exceeding)|at\s+least|(?:a\s+)?minimum(?:\s+of)?"
     r"|not?\s+(?:less|lower|below|better|fewer)(?:\s+than)?)"
-    r"|(?P<le>[≤]\s*=?|<\s*/?\s*=|=\s*/?\s*<|<\s*or\s*=|=\s*or\s*<|&lt;\s*=|(?:less|lower|fewer|smaller|better)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
+    r"|(?P<le>[≤<]\s*(?:,|/|or)\s*equals?(?:\s+to)?|[≤]\s*=?|<\s*/?\s*=|=\s*/?\s*<|<\s*or\s*=|=\s*or\s*<|&lt;\s*=|(?:less|lower|fewer|smaller|better)\s+than\s*(?:,|/|or)?\s*(?:or\s+)?equal\s+to"
     r"|(?:equal|equals)\s+(?:to\s+)?or\s+(?:(?:less|lower|fewer|smaller|better)\s+than|below|under)|up\s+to(?:\s+and\s+including)?|at\s+most"
     r"|(?:a\s+)?maximum(?:\s+of)?|not?\s+(?:more|greater|higher|worse|larger)\s+than|not\s+(?:to\s+)?exceed(?:ing)?|not\s+(?:above|over))"
     r"|(?P<gt>>|&gt;|(?:greater|more|higher|worse|larger)\s+than|above|over|exceed(?:s|ing|ed)?|beyond)"
@@ -348,7 +352,7 @@ _BEHIND_ENDS = re.compile(
 _BETWEEN = re.compile(r"(?<![a-z])(?:between|from)\s+(?:the\s+)?$")
 _SUFFIX = re.compile(
     r"\s*\+(?!\s*[\dvi(])|\s*[,(\[]?\s*(?:(?:or|and|and/or|to|&)\s+|/\s*)(?:any\s+)?(?:of\s+)?(?:(?:grades?|stages?|class(?:es)?)\s+)?"
-    r"(?:(?P<up>greater|higher|above|more(?:\s+(?:severe|advanced))?|worse|over|beyond|up(?:wards?)?(?!\s+to)|later|larger)"
+    r"(?:(?P<up>greater|higher|above(?!\s+baseline)|more(?:\s+(?:severe|advanced))?|worse|over(?!\s+baseline)|beyond|up(?:wards?)?(?!\s+to)|later|larger)"
     r"|(?P<down>less(?:er)?(?:\s+severe)?|lower|below|better|under|fewer|milder|earlier|smaller))(?![a-z])(?!\s+than)"
     r"(?:\s+(?:grades?|stages?|class|classes|severity))?(?P<close>\s*[)\]])?"
     r"|,?\s*\(?(?:at\s+(?:(?P<least>least)|(?P<most>most|maximum)))(?![a-z])\)?"
@@ -386,7 +390,7 @@ _SUB = re.compile(r"[A-Da-d][1-3]?(?![A-Za-z0-9'])")
 _POINTS = re.compile(r"\d{1,2}(?![A-Za-z0-9.]|\s*%)")
 _LINK = re.compile(
     r"\s*(?:(?P<range>-{1,2}|~|\.\.\.?|to(?![a-z])|through(?![a-z])|thru(?![a-z])|until(?![a-z])|up\s+to(?![a-z]))"
-    r"|(?P<list>,?\s*(?:and/or|and\s*/\s*or|or|/or)(?![a-z])(?:\s*-(?=\d))?|,?\s*(?P<and>and|&)(?![a-z])|[/,+±|]))\s*"
+    r"|(?P<list>,?\s*(?:and/or|and\s*/\s*or|or|/or)(?![a-z])(?:\s*-(?=\d))?|,?\s*(?P<and>and(?![a-z])|&)|[/,+±|]))\s*"
 )
 _AGAIN = re.compile(r"(?P<word>stage|grade|class)(?:s|es)?[\s:-]*(?:of\s+)?")
 _QUALIFIER = re.compile(
@@ -397,6 +401,9 @@ _QUALIFIER = re.compile(
 _GLOSS = re.compile(
     r"(?:\s*[(\[](?![^()\[\]]*\b(?:stage|grade|class)\b)[^()\[\]]{1,60}[)\]]|\s+[cp]?[tnm][0-4x][a-d]?(?:-[0-4])?(?:[\s,]*[tnm][0-4x][a-d]?(?:-[0-4])?)*)"
     r"(?=\s*(?:,|/|-|&|or\b|and\b|to\b|through\b))"
+)
+_ASIDE = re.compile(
+    r"\s*[(\[][^()\[\]]{1,50}[)\]](?=\s+(?:or|and)\s+(?:higher|greater|above|worse|more|less|lower|below|better|beyond)\b)"
 )
 _COUNTED = re.compile(
     r"\s*-?\s*(?:or\s+more\s+(?!severe|advanced)|(?:consecutive|prior|previous|different|additional|separate|of\s+the)\b|(?:calendar\s+)?"
@@ -518,12 +525,12 @@ def _run(
             qualifiers.append(qualifier[0].strip())
         end = until
     last = members[-1]
-    if match := _SUFFIX.match(low, end):
+    if match := _SUFFIX.match(low, end) or ((gloss := _ASIDE.match(low, end)) and _SUFFIX.match(low, gloss.end())):
         side = "le" if match["down"] or match["most"] else "ge"
         close = match["close"]
         opened = "(" in match[0] or "[" in match[0]
         end = match.end() - (len(close) if close and not opened else 0)
-        if last.comparator and {last.comparator[0], side[0]} == {"g", "l"}:
+        if last.comparator and last.comparator != side:
             problem = "the words before and behind it contradict each other"
         members[-1] = last._replace(comparator=side)
     return _Run(members, qualifiers, roman, start, end, problem)
@@ -616,6 +623,8 @@ _SCHOOL = re.compile(
     r"\s*(?:-|to|and|or|through|/)\s*(?:[6-9]|1[0-2])(?![\d.])(?!\s*(?:weeks|months|days|years|hours))|(?:st|nd|rd|th)\b"
 )
 
+_PUPILS = re.compile(r"(?:students?|pupils?|teachers?|kindergarten|schools?|classrooms?)\b[^.;]{0,25}$")
+
 
 class _Name(NamedTuple):
     start: int
@@ -647,7 +656,9 @@ _INTRO = re.compile(
     r"(?:\s*(?:\(s\)|groups?(?:ing)?|classification|level|disease))?(?:\s*(?:(?:at|of)\s+(?:initial\s+|the\s+time\s+of\s+)?(?:diagnosis|presentation|baseline|"
     r"screening|enrol\w+|entry)|of|be|is(?!\s*(?:,|or\b|and\b))|are|was|as|either|being|[:=-](?!\s*[<>])))*\s*[(\[\"']?\s*(?:(?:of|either)\s+)?"
 )
-_STEP = re.compile(r"\W*(?:treatment|therapy|participants?|patients?|subjects?|only|inclusion|exclusion|eligib\w+|criteria|:|$)")
+_STEP = re.compile(r"\W*(?:treatment|therapy|participants?|patients?|subjects?|only|inclusion|exclusion|eligib\w+|criteria)\b")
+_DURING = re.compile(r"(?<![a-z])(?:during|into|for|in|at|to|from|of|after|before|complet\w+)\s$")
+_ENTRY = re.compile(r"(?:enrol\w+|randomi[sz]\w+|registration|screening|consent)\s*[(\[]\s*$")  # "enrollment (stage I)"
 _DISEASE = re.compile(
     r"cancer|carcinom|melanom|sarcom|lymphom|leuk|myelom|blastom|gliom|tumou?r|neoplas|malignan|metasta|nsclc|sclc|hodgkin|seminom|mesotheliom|disease|ulcer|hypertension|"
     r"edema|fibros|kidney|ckd|renal|sarcoid|endometrio|prolapse|retinopath|necro|dementia|syndrome|copd|parkinson|injur|disorder|cirrho|failure|psoria|"
@@ -667,7 +678,7 @@ _EDITION = re.compile(
     r"(?P<before>\d)(?:st|nd|rd|th)[\s,.]*(?:ed\b|edition|version)|(?P<word>fifth|sixth|seventh|eighth|ninth)[\s-]+(?:ed\b|edition)|"
     r"(?:edition|version|ed\.|ver\.?|v\.?)\s*(?P<after>\d)(?![\d.])|(?:ajcc|uicc|uicc/ajcc)[\s-]*v?(?P<plain>[5-9])(?![\d.])"
 )
-_EDITED = ("edition", "ed.", "ed)", "version", " v", "ajcc", "uicc", " ver")
+_EDITED = ("edition", "figo", "ed.", "ed)", "version", " v", "ajcc", "uicc", " ver")
 _YEAR = re.compile(r"figo\W{0,3}((?:19|20)\d\d)|((?:19|20)\d\d)\W{0,3}(?:figo|staging|version|revis)")
 _NTH = {"fifth": "5", "sixth": "6", "seventh": "7", "eighth": "8", "ninth": "9"}
 
@@ -683,13 +694,15 @@ def _opens(low: str, start: int) -> bool:
 class _Text:
     """One text with what all of its mentions look up in it."""
 
-    __slots__ = ("_breaks", "found", "low", "names", "tables", "used", "view")
+    __slots__ = ("_breaks", "_edited", "_editions", "found", "low", "names", "tables", "used", "view")
 
     def __init__(self, view: str, low: str) -> None:
         self.view, self.low, self.tables = view, low, _tables()
         self.found: list[Staging] = []
         self.used: set[tuple[int, int]] = set()  # names that lead a mention
         self._breaks: list[int] | None = None
+        self._edited: bool | None = None
+        self._editions: dict[tuple[int, int, bool], str | None] = {}
         self.names = self._names()
 
     def _names(self) -> list[_Name]:
@@ -703,14 +716,12 @@ class _Text:
                 hits.extend(_Name(*match.span(), index) for match in low.finditer(self.low) if _opens(self.low, match.start()))
             if cased is not None:
                 hits.extend(_Name(*match.span(), index) for match in cased.finditer(self.view) if _opens(self.low, match.start()))
-        if len(hits) < 2:
-            return hits
-        hits.sort()
-        return [
-            hit
-            for hit in hits
-            if not any(other.start <= hit.start and hit.end <= other.end and other[:2] != hit[:2] for other in hits)
-        ]
+        hits.sort(key=lambda hit: (hit.start, -hit.end, hit.system))
+        kept: list[_Name] = []
+        for hit in hits:
+            if not kept or hit.end > kept[-1].end or hit[:2] == kept[-1][:2]:
+                kept.append(hit)
+        return kept
 
     def clause(self, start: int, end: int) -> tuple[int, int]:
         """The stretch without ";" or full stop around a span."""
@@ -720,9 +731,8 @@ class _Text:
                 for match in _SPLIT.finditer(self.view)
                 if match[0] == ";" or _ENDS.match(self.view, match.start() - 1)
             ]
-        at = bisect_right(self._breaks, start)
-        after = [stop for stop in self._breaks[at:] if stop >= end]
-        return (self._breaks[at - 1] + 1 if at else 0), (after[0] if after else len(self.view))
+        at, after = bisect_right(self._breaks, start), bisect_left(self._breaks, end)
+        return (self._breaks[at - 1] + 1 if at else 0), (self._breaks[after] if after < len(self._breaks) else len(self.view))
 
     def nearby(self, word: str, low: int, high: int) -> Iterator[tuple[int, int, int]]:
         """Where the text says between two positions what is staged, graded or classed: start, end, system."""
@@ -733,14 +743,19 @@ class _Text:
     def edition(self, start: int, end: int, system: str) -> str | None:
         """The edition of the staging manual that the clause around a span names; of FIGO, the year."""
         low, high = self.clause(start, end)
-        if system == "FIGO":
-            year = _YEAR.search(self.low, low, high)
-            return (year[1] or year[2]) if year else None
-        if not any(word in self.low for word in _EDITED):
+        if self._edited is None:
+            self._edited = any(word in self.low for word in _EDITED)
+        if not self._edited:
             return None
-        if match := _EDITION.search(self.low, low, high):
-            return match["before"] or match["after"] or match["plain"] or _NTH[match["word"]]
-        return None
+        key = low, high, system == "FIGO"
+        if key not in self._editions:
+            if system == "FIGO":
+                year = _YEAR.search(self.low, low, high)
+                self._editions[key] = (year[1] or year[2]) if year else None
+            else:
+                match = _EDITION.search(self.low, low, high)
+                self._editions[key] = match and (match["before"] or match["after"] or match["plain"] or _NTH[match["word"]])
+        return self._editions[key]
 
 
 _FAR = re.compile(r"(?:\s|-)(?:from|due|to|with|after|than|by|except|without|or|and|no|not)(?=\s|$)|[;.%<>≥≤]|(?<![\d(])\d(?!\d)")
@@ -770,15 +785,22 @@ def _context(text: _Text, word: str, start: int, end: int) -> tuple[int | None, 
     return best[1], best[0] <= 30
 
 
+_OTHER = re.compile(r"(?<![A-Za-z])[A-Z]{3,}(?:'s)?\s$")  # "COG stage II": a system of its own
+
+
 def _named(text: _Text, word: str, start: int, end: int) -> _Name | None:
     """The system named in the same clause that has members called `word`."""
     low, high = text.clause(start, end)
     best: tuple[int, _Name] | None = None
     for name in text.names:
         system = text.tables.systems[name.system]
-        if name.start < low or name.end > high or word not in system.words or (name.start < end and name.end > start):
+        if name.start < low or name.end > high or word not in system.words:
             continue
-        if name[:2] in text.used and (system.word != word or (word == "class" and not system.letters)):
+        if start < name.start and name.end <= end:
+            return name  # "grade 3 (CTCAE v5.0) or higher"
+        if name[:2] in text.used and (
+            system.word != word or (word == "class" and not system.letters) or _OTHER.search(text.view, max(0, start - 16), start)
+        ):
             continue
         distance = name.start - end if name.start >= end else start - name.end + 20
         if best is None or distance < best[0]:
@@ -805,7 +827,7 @@ def _after_names(text: _Text) -> Iterator[tuple[int, int]]:
     names, number = text.names, 0
     while number < len(names):
         first = names[number]
-        same = [name for name in names if name[:2] == first[:2]]
+        same = _alike(names, number)
         number += len(same)
         begin, end = first.start, first.end
         # "New York Heart Association (NYHA)": one name
@@ -813,8 +835,8 @@ def _after_names(text: _Text) -> Iterator[tuple[int, int]]:
             link = _CHAIN.match(text.low, end)
             if link is None or (link.end() != names[number].start and not _filled_to(text.low, end, names[number].start)):
                 break
-            start, stop = names[number].start, names[number].end
-            kept = [name for name in names if name[:2] == (start, stop)]
+            stop = names[number].end
+            kept = _alike(names, number)
             number += len(kept)
             same = [name for name in same if any(name.system == other.system for other in kept)] or same
             end = stop
@@ -827,6 +849,14 @@ def _after_names(text: _Text) -> Iterator[tuple[int, int]]:
                 text.used.update(other[:2] for other in names if begin <= other.start and other.end <= max(end, made.end))
                 yield begin, stop
                 break
+
+
+def _alike(names: list[_Name], number: int) -> list[_Name]:
+    """The names that stand where a name stands: "GOLD" is two systems."""
+    end = number
+    while end < len(names) and names[end][:2] == names[number][:2]:
+        end += 1
+    return names[number:end]
 
 
 def _filled_to(low: str, pos: int, end: int) -> bool:
@@ -883,15 +913,30 @@ def _behind_name(text: _Text, system: _System, begin: int, end: int) -> tuple[St
     return _mention(text, system, run, begin, run.end), run.end
 
 
+_AT_LEAST = re.compile(r"\bat\s+least\b")
+_DOWN_TO = re.compile(
+    r"\b(?:recover\w*|resol\w+|improv\w+|return\w*|reduc\w+|decreas\w+|subsid\w+|downgrad\w+|revers\w+)\b[^.;]{0,90}\bto\s+(?:a\s+)?(?:[a-z]+\s+or\s+(?:to\s+)?)?$"
+)
+
+
 def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, prefix: str | None = None) -> Staging:
     """The mention of a run, its comparator in front included."""
     low = text.low
-    if not run.members[0].comparator:
-        comparator, before = _before(low, start)
-        if comparator and "(" not in low[before:start]:
-            run.members[0] = run.members[0]._replace(comparator=comparator)
-            start = before
+    doubt = run.problem
     repairs: list[str] = []
+    comparator, before = _before(low, start)
+    if _AT_LEAST.search(low, before, run.end) and _DOWN_TO.search(low, max(0, before - 110), before):
+        # who has recovered to at least grade 1 is at grade 1 or better
+        comparator = "le" if comparator else ""
+        run.members[:] = [
+            member._replace(comparator="le" if member.comparator == "ge" else member.comparator) for member in run.members
+        ]
+        repairs.append("at least read as at most, after a recovery")
+    if comparator and "(" not in low[before:start]:
+        start, held = before, run.members[0].comparator
+        if held and held != comparator:
+            doubt = "the words before and behind it contradict each other"
+        run.members[0] = run.members[0]._replace(comparator=comparator)
     if system.name == "Child-Pugh":
         end = _points(text, run, end)
     values, problem = _values(system, run, low)
@@ -901,7 +946,7 @@ def _mention(text: _Text, system: _System, run: _Run, start: int, end: int, pref
         and all(m.written.isdigit() and int(m.written) < 6 for m in run.members)
     ):
         values, problem = (), "a Gleason score below 6 may be a pattern"
-    problem = run.problem or problem
+    problem = doubt or problem
     if not problem and not system.name.startswith("TNM") and _GOES_ON.match(text.view, run.end):
         problem = "what follows it cannot be read"
     for member, following in zip(run.members, run.members[1:], strict=False):
@@ -1087,7 +1132,7 @@ def _refused(text: _Text, word: str, start: int, run: _Run) -> bool:
             return True
         if held not in text.tables.between:
             break
-    if word == "grade" and _SCHOOL.match(low, run.end):
+    if word == "grade" and (_SCHOOL.match(low, run.end) or _PUPILS.search(head)):
         return True
     return text.tables.before.match(low, run.end) is not None
 
@@ -1095,12 +1140,16 @@ def _refused(text: _Text, word: str, start: int, run: _Run) -> bool:
 def _step(text: _Text, start: int, run: _Run) -> bool:
     """Whether "stage 1" may be a step of the trial."""
     low = text.low
-    digits = all(member.written in ("0", "1", "2", "one", "two", "One", "Two") for member in run.members)
-    if digits and not _DISEASE.search(low):
+    digits = all(member.written.lower() in ("0", "1", "2", "one", "two") for member in run.members)
+    if _ENTRY.search(low, max(0, start - 24), start) or (run.members[0].written.isdigit() and low.startswith(" only", run.end)):
         return True
-    if digits and not low[:start].strip(" (*-") and _STEP.match(low, run.end) and low[run.end : run.end + 1] == ":":
+    if not digits or _CANCER.search(low):
+        return False
+    if not _DISEASE.search(low) or (not low[:start].strip(" (*-") and low[run.end : run.end + 1] == ":"):
         return True
-    return digits and _STEP.match(low, run.end) is not None and not _CANCER.search(low)
+    if _DURING.search(low, max(0, start - 24), start) and not _DISEASE.search(low, max(0, start - 18), run.end + 30):
+        return True
+    return _STEP.match(low, run.end) is not None
 
 
 def _classed(text: _Text, start: int, end: int) -> bool:
