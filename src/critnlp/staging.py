@@ -402,8 +402,10 @@ _GLOSS = re.compile(
     r"(?:\s*[(\[](?![^()\[\]]*\b(?:stage|grade|class)\b)[^()\[\]]{1,60}[)\]]|\s+[cp]?[tnm][0-4x][a-d]?(?:-[0-4])?(?:[\s,]*[tnm][0-4x][a-d]?(?:-[0-4])?)*)"
     r"(?=\s*(?:,|/|-|&|or\b|and\b|to\b|through\b))"
 )
+# What may stand between the last member and its bound: "grade 3 (CTCAE v5) or higher", "grade 1 severity or less".
 _ASIDE = re.compile(
-    r"\s*[(\[][^()\[\]]{1,50}[)\]](?=\s+(?:or|and)\s+(?:higher|greater|above|worse|more|less|lower|below|better|beyond)\b)"
+    r"(?:\s*[(\[][^()\[\]]{1,50}[)\]]|\s+(?:severity|intensity|level|toxicit(?:y|ies)|disease|aes?|adverse events?|neuropathy))"
+    r"(?=\s+(?:or|and)\s+(?:higher|greater|above|worse|more|less|lower|below|better|beyond)\b(?!\s+[a-z]+\s+(?:therap|treat|line|prior|prev)))"
 )
 _COUNTED = re.compile(
     r"\s*-?\s*(?:or\s+more\s+(?!severe|advanced)|(?:consecutive|prior|previous|different|additional|separate|of\s+the)\b|(?:calendar\s+)?"
@@ -702,7 +704,7 @@ class _Text:
         self.used: set[tuple[int, int]] = set()  # names that lead a mention
         self._breaks: list[int] | None = None
         self._edited: bool | None = None
-        self._editions: dict[tuple[int, int, bool], str | None] = {}
+        self._editions: dict[tuple[int, int, bool], list[re.Match[str]]] = {}
         self.names = self._names()
 
     def _names(self) -> list[_Name]:
@@ -749,13 +751,14 @@ class _Text:
             return None
         key = low, high, system == "FIGO"
         if key not in self._editions:
-            if system == "FIGO":
-                year = _YEAR.search(self.low, low, high)
-                self._editions[key] = (year[1] or year[2]) if year else None
-            else:
-                match = _EDITION.search(self.low, low, high)
-                self._editions[key] = match and (match["before"] or match["after"] or match["plain"] or _NTH[match["word"]])
-        return self._editions[key]
+            pattern = _YEAR if system == "FIGO" else _EDITION
+            self._editions[key] = list(pattern.finditer(self.low, low, high))
+        held = self._editions[key]
+        if not held:
+            return None
+        nearest = min(held, key=lambda match: match.start() - end if match.start() >= end else start - match.end() + 10)
+        written = nearest[nearest.lastgroup or 0] if system != "FIGO" else nearest[1] or nearest[2]
+        return _NTH.get(written, written)
 
 
 _FAR = re.compile(r"(?:\s|-)(?:from|due|to|with|after|than|by|except|without|or|and|no|not)(?=\s|$)|[;.%<>≥≤]|(?<![\d(])\d(?!\d)")
@@ -1159,7 +1162,7 @@ def _classed(text: _Text, start: int, end: int) -> bool:
 
 # --- T, N and M -------------------------------------------------------------------------------------------------------
 
-_TNM_END = r"(?:(?![A-Za-z0-9])|(?=[NM][0-3xX+*])|(?=[cp][NM][0-3xX])|(?=[aA]ny)|(?=\(i))"
+_TNM_END = r"(?:(?![A-Za-z0-9])|(?=[NM][0-3xX+*])|(?=[cp][NM][0-3xX])|(?=[NM]?[aA]ny)|(?=\(i))"
 _T_VALUE = r"(?:1mi(?:c)?|[0-4](?:[a-e][1-3]?)?|is|IS|a|[xX])"
 _N_VALUE = r"(?:[0-3](?:mi(?:c)?|[a-c])?|[xX]|\s*\+)"
 _M_VALUE = r"(?:[01](?:[a-d][1-3]?)?|[xX]|\+)"
@@ -1168,7 +1171,7 @@ _TOKEN = re.compile(
     r"(?P<prefix>(?:y?[cpu]|yc|yp|rp?|rc|y|i)(?=[TNM]))?"
     rf"(?:(?P<T>T)(?P<t>{_T_VALUE}){_TNM_END}|(?P<N>N)(?P<n>{_N_VALUE}){_TNM_END}|(?P<M>M)(?P<m>{_M_VALUE}){_TNM_END}"
     rf"|(?P<any>{_ANY})[\s-]?(?:[cp])?(?P<which>[TNM])(?:[\s-]?(?:stages?|status|category))?(?![A-Za-z-])"
-    r"|(?P<that>[TNM])[\s-]?(?:[aA]ny|ANY)(?![A-Za-z]))"
+    r"|(?P<that>[TNM])[\s-]?(?:[aA]ny|ANY)(?:(?![A-Za-z])|(?=[NM][0-3xX+aA])))"
 )
 _TNM_WORD = re.compile(
     r"(?<![A-Za-z0-9-])(?P<prefix>[cp])?(?P<which>[TNM])(?:[\s-](?:stage|category|classification|status|descriptor))\s*(?:of\s+|is\s+|:\s*|=\s*)?"
@@ -1355,7 +1358,14 @@ def find(text: str) -> tuple[Staging, ...]:
     """The stages, grades and classes of disease in a text, in text order; offsets are those of the text given."""
     low = text.lower()
     words = "stage" in low or "grade" in low or "class" in low
-    if not words and "pugh" not in low and "gleason" not in low and _NAMED.search(text) is None and _WIDE.search(text) is None:
+    if (
+        not words
+        and "pugh" not in low
+        and "gleason" not in low
+        and "nyha" not in low
+        and _NAMED.search(text) is None
+        and _WIDE.search(text) is None
+    ):
         return ()
     view, origin = _view(text)
     low = _lower(view)
