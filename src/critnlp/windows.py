@@ -132,12 +132,13 @@ _Value = tuple[str, str, str]  # role, name, sense of the table's row
 
 @dataclass
 class _Phrases:
-    """A set of phrases as a tree of their words. Articles within a phrase do not count; parts are phrases of their own."""
+    """A set of phrases as a tree of their words. In a loose one articles do not count, and parts are phrases of their own."""
 
     words: dict[str, _Phrases] = field(default_factory=dict)
     parts: list[tuple[_Phrases, _Phrases]] = field(default_factory=list)
     value: _Value | None = None
     root: bool = False
+    loose: bool = False  # with parts, or with articles that do not count
 
     def add(self, elements: Sequence[str | _Phrases], value: _Value) -> None:
         """Adds one phrase; the first value of a phrase stays."""
@@ -178,9 +179,18 @@ class _Phrases:
         if at >= len(words) or words[at] not in self.first:
             return None
         best: tuple[int, _Value] | None = None
-        for found in self.ends(words, at):
-            if best is None or found[0] > best[0]:
-                best = found
+        if self.loose:
+            for found in self.ends(words, at):
+                if best is None or found[0] > best[0]:
+                    best = found
+            return best
+        node: _Phrases | None = self
+        for end in range(at, len(words)):
+            node = node.words.get(words[end]) if node else None
+            if node is None:
+                break
+            if node.value:
+                best = end + 1, node.value
         return best
 
 
@@ -231,7 +241,7 @@ def _table() -> _Table:
             swap[role, name] = row["phrases"]
             return
         else:
-            tree = roles.setdefault(role, _Phrases(root=True))
+            tree = roles.setdefault(role, _Phrases(root=True, loose=role in ("anchor", "frame")))
         for phrase in row["phrases"].split("|"):
             for elements in _variants(phrase):
                 if not elements:
@@ -463,7 +473,9 @@ def _left(w: _Words, at: int) -> _Left:
         elif role == "compare" and name == "about":
             left.about = True
         elif role == "compare":
-            if (left.compare and left.compare != signs) or (left.lead and (left.lead != "for" or total - found[0] + 1 == here)):
+            if (left.compare and left.compare not in (signs, name)) or (
+                left.lead and (left.lead != "for" or total - found[0] + 1 == here)
+            ):
                 break  # "at least for 3 months", but not "below within 14 days"
             left.compare, signs = name, ""
         elif left.lead:
@@ -780,6 +792,11 @@ def _others(w: _Words, right: _Right, *, late: bool = False) -> None:
                 return
             right.joined.append((compare, amount))
         else:
+            if late:  # "or 5 half-lives, whichever is longer", and no other time in a list
+                behind = _Right(end)
+                _choice(w, behind)
+                if behind.choose is None:
+                    return
             right.others.append((compare, amount))
         right.end = end
 
@@ -869,15 +886,20 @@ def _toward(w: _Words, right: _Right, left: _Left, amount: _Amount) -> None:
         if name in ("after", "since") or (name == "before" and words != ["pre"]):
             right.direction, right.end = "ago" if name == "before" else name, end
         return
+    if not known and anchor.name in _NAMELESS:
+        right.problem = right.problem or "what it is counted from is not named"
     right.direction, right.end, right.elapsed = name, anchor.end, sense == "elapsed"
     right.anchors = [anchor]
     # A second event: "screening or baseline", "enrollment/randomization".
     if w.at(anchor.end) in ("or", "/") and known:
         other = _known(w, anchor.end + 1)
-        if other and "period" not in other.sense:
+        if other and "entry" in other.sense and not other.ahead:
             right.end = other.end
             if other.name != anchor.name:
                 right.anchors.append(other)
+
+
+_NAMELESS: Final = frozenset({"day", "date", "time", "start", "end", "beginning", "period", "initiation", "completion", "visit"})
 
 
 def _known(w: _Words, at: int) -> _Anchor | None:
@@ -983,184 +1005,271 @@ class _Reading:
     problem: str | None = None
 
 
-def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
-    """What the time means, as the contract's windows say it."""
-    problem = amount.problem or right.problem or next((a.problem for _, a in right.others if a.problem), None)
-    if not amount.values:
-        problem = problem or "no number is written"
-    if left.compare == "equal":
-        problem = problem or "a comparison that was lost"
+@dataclass(slots=True)
+class _Case:
+    """A time phrase with its parts made plain, as the rules below ask for them."""
+
+    w: _Words
+    left: _Left
+    right: _Right
+    amount: _Amount
+    lead: str
+    compare: str
+    direction: str
+    clause: list[str]
+
+    @property
+    def ranged(self) -> bool:
+        """Whether two numbers are written."""
+        return len(self.amount.values) == 2
+
+    @property
+    def lower(self) -> bool:
+        """Whether the comparison is a lower bound."""
+        return self.compare in _LOWER
+
+    @property
+    def upper(self) -> bool:
+        """Whether the comparison is an upper bound."""
+        return self.compare in _UPPER
+
+    @property
+    def anchor(self) -> _Anchor | None:
+        """What the time is counted from; of two, the first."""
+        return self.right.anchors[0] if self.right.anchors else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sense:
+    """What a phrase means: the relation of its window, and which bound a number without a comparison is."""
+
+    relation: Relation | None = None  # None: no window, only the kind
+    side: Literal["low", "high"] = "high"
+    kind: Kind = "window"
+    stretch: bool = False  # "for at least 90 days after X" holds over the 90 days, whatever the comparison says
+    event: bool = False  # what is named behind it happened then, and the time is counted from enrollment
+    negated: bool = False
+
+
+_Doubt = str  # why it cannot be read
+_SIDE: Final = "whether before or after the anchor is not said"
+_BOUND: Final = "whether at least or at most is not said"
+
+
+def _case(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Case:
     compare = left.compare or amount.compare or right.compare
-    direction = right.direction
-    lead = left.lead
-    if left.compare and right.compare and left.compare != right.compare:
-        problem = problem or "two comparisons that do not agree"
-    if compare in ("late", "early"):
+    lead, direction = left.lead, right.direction
+    if compare in ("late", "early"):  # "no later than 3 days before X", "no later than 3 days after X"
         backwards = direction in ("before", "ago")
-        compare = ("ge" if backwards else "le") if compare == "late" else ("le" if backwards else "ge")
+        compare = "ge" if (compare == "late") == backwards else "le"
+    if right.elapsed and not compare and len(amount.values) == 1:
+        compare = "ge"  # "3 weeks must have elapsed since X"
     if lead == "over" and direction == "ago":
         lead, compare = "", "gt"
-    ranged = len(amount.values) == 2
-    if ranged and compare:
-        problem = problem or "which of the two numbers bounds is not said"
-    reading = _Reading(kind="window" if direction or left.period else "duration")
-    if not direction and not left.period and lead in ("within", "in"):
-        reading.kind = "window"
-    if problem:
-        reading.problem = problem
-        reading.past = bool(direction in ("ago", "before", "since") or left.period == "past")
-        return reading
+    return _Case(w, left, right, amount, lead, compare, direction, _clause(w, left.start))
 
-    clause = _clause(w, left.start)
-    relation: Relation | None = None
-    side: Literal["low", "high"] = "high"
-    anchors = [a.name for a in right.anchors]
-    anchor = right.anchors[0] if right.anchors else None
+
+def _means(w: _Words, left: _Left, amount: _Amount, right: _Right) -> _Reading:
+    """What the time means, as the contract's windows say it."""
+    case = _case(w, left, amount, right)
+    kind: Kind = "window" if right.direction or left.period or left.lead in ("within", "in") else "duration"
+    sense = _doubt(case) or _sense(case)
+    if isinstance(sense, _Sense):
+        if sense.relation is None:
+            return _Reading(sense.kind)
+        windows = _filled(case, sense)
+        if not isinstance(windows, _Doubt):
+            late = not (sense.event or _LATE.isdisjoint(anchor.name for anchor in right.anchors))
+            past = sense.relation in ("within", "before") and not late
+            return _Reading(sense.kind, windows, sense.negated, past and right.direction != "both", sense.event)
+        sense = windows
+    past = right.direction in ("ago", "before", "since") or left.period == "past"
+    return _Reading(kind, past=past, event=right.direction == "since", problem=sense)
+
+
+def _doubt(case: _Case) -> _Doubt | None:
+    """Why the numbers cannot be read, whatever the words around them mean."""
+    left, right, amount = case.left, case.right, case.amount
+    problem = amount.problem or right.problem or next((a.problem for _, a in right.others if a.problem), None)
+    if problem or not amount.values:
+        return problem or "no number is written"
+    if left.compare == "equal":
+        return "a comparison that was lost"
+    if left.compare and right.compare and left.compare != right.compare:
+        return "two comparisons that do not agree"
+    if case.ranged and (case.compare or right.elapsed or (not right.direction and case.lead in ("within", "in"))):
+        return "which of the two numbers bounds is not said"
+    if right.direction in ("since", "from") and case.w.at(right.end) in ("to", "until"):
+        return "an interval between two events"
+    if right.direction == "before" and any(word == "interval" for word in _before(case.w, left.start, 3)):
+        return "an interval between two events"
+    return None
+
+
+def _sense(case: _Case) -> _Sense | _Doubt:
+    """What the time means, by its period ("last", "next", "first"), else by its direction."""
+    left, direction, anchor = case.left, case.direction, case.anchor
     if direction == "span":
-        reading.windows = (_window(None, "during", anchors[0]),)
-        return reading
-    if left.period == "next" and direction in ("", "from", "of", "after"):
-        relation = "after"
-    elif left.period == "first" and direction in ("after", "of", "from", "since"):
-        relation = "after" if anchor else None
-    elif left.period == "first":
-        relation = None
-    elif lead == "every":
-        return _Reading(kind="frequency")
-    elif lead in ("at", "after", "before", "since") and not direction:
-        return _Reading(kind="anchor", problem=None)
-    elif left.period == "past":
-        runs = lead in ("for", "throughout") or compare in _LOWER
-        relation, side = ("for", "low") if runs else ("within", "high")
-        if ranged:
-            reading.problem = "which of the two numbers bounds is not said"
-            return reading
+        return _Sense("during")
+    if left.period == "next":
+        return _Sense("after") if direction in ("", "from", "of", "after") else _SIDE
+    if left.period == "first":
+        return _Sense("after") if direction in ("after", "of", "from", "since") and anchor else "the first of what is not said"
+    if case.lead == "every":
+        return _Sense(kind="frequency")
+    if case.lead in ("at", "after", "before", "since") and not direction:
+        return _Sense(kind="anchor")
+    if left.period == "past":
+        if case.ranged:
+            return "which of the two numbers bounds is not said"
         if direction == "after" or (anchor and direction in ("of", "from") and anchor.side != "within"):
-            reading.problem = "the direction in time is not certain"
-            return reading
-        direction = direction or "ago"
-    elif direction == "both":
-        if compare in _LOWER or (lead not in ("within", "for", "in") and compare not in _UPPER):
-            reading.problem = "on which side of the anchor is not certain"
-            return reading
-        bounds = _bounds(amount, compare, "high")
-        reading.windows = tuple(bounds.window(r, _swap(r, a)) for a in anchors for r in ("within", "after"))
-        return reading
-    elif direction == "since":
-        reading.event, reading.past = True, True
-        if ranged:
-            relation = "within"
-        elif compare in _LOWER:
-            return _since(reading, left, amount, compare)
-        elif compare in _UPPER or lead == "within":
-            relation = "within"
-    elif direction in ("after", "from") and compare in _LOWER and not lead and (right.elapsed or _opens(clause)):
-        if anchor and anchor.side != "within":
-            return _since(_Reading(past=True, event=True), left, amount, compare)
-        relation, side = ("after", "low") if direction == "after" else ("before", "low")
-    elif lead == "for":
-        if direction == "after":
-            relation = "after"
-            compare = "" if compare in _LOWER else compare
-        elif direction in ("", "before", "ago"):
-            relation, side = "for", "low"
-    elif direction == "before":
-        if lead == "from" and not ranged and compare not in _UPPER:
-            relation, side = "for", "low"  # "starting 4 weeks before X": at X it has lasted 4 weeks
-        elif ranged or lead in ("within", "in", "during") or compare in _UPPER:
-            relation = "within" if compare not in _LOWER else None
-        elif compare in _LOWER:
-            relation, side = "before", "low"
-        elif lead == "throughout":
-            relation, side = "for", "low"
-        elif left.article and lead in ("", "over"):
-            relation = "within"
-    elif direction == "ago":
-        if ranged or lead in ("within", "in", "during", "upto") or compare in _UPPER:
-            relation = "within" if compare not in _LOWER else None
-        elif compare in _LOWER:
-            relation, side = "before", "low"
-        elif left.article and lead in ("", "over"):
-            relation = "within"
-    elif direction == "after":
-        if ranged or compare in _UPPER or lead in ("within", "in", "during", "until", "upto", "throughout", "over"):
-            relation = "after" if compare not in _LOWER or lead == "until" else None
-            compare = "" if lead == "until" and compare in _LOWER else compare
-        elif w.at(left.start - 1) in ("and", "or", "plus", "until", "including") and not _RUNNING.isdisjoint(clause):
-            relation, compare = "after", ""  # "throughout the study and 30 days after it"
-        elif compare in _LOWER or lead == "from":
-            relation, side = "after", "low"
-    elif direction in ("of", "from"):
-        if compare not in _LOWER and anchor and (lead or compare or ranged) and amount.unit != "{cycle}":
-            if anchor.side == "within":
-                relation = {True: "after", False: "within", None: None}[_future(clause)]
-            elif anchor.side == "after" or (direction == "from" and anchor.known):
-                relation = "after"
-            elif direction == "from" and not lead and _opens(clause):
-                relation, reading.event = "within", True
-        elif direction == "from" and anchor and anchor.side == "within" and not lead and _future(clause) is False:
-            relation, side = "before", "low"
-    elif lead in ("within", "in"):
-        future = _future(clause)
-        if compare not in _LOWER and future is not None:
-            relation = "after" if future else "within"
-    elif not direction and (
-        (compare in _UPPER and _recent(w, left.start))
-        or (right.choose and not (lead or compare or {"washout", "wash"} & set(clause)))
-    ):
-        relation, reading.kind = "within", "window"
-    elif not direction and lead in ("between", "upto", "") and (lasts := _lasts(w, left.start, right)):
-        relation, side = "for", "low"
-        if not compare and not ranged and lead != "upto" and lasts != "of":
-            return _Reading(kind="duration")
-        if lead == "upto":
-            side = "high"
-    if relation is None:
-        if reading.kind == "duration" and (_measured(w, left.start, right.end) or _adjective(w, left, amount, right)):
-            return _Reading(kind="duration")
-        reading.problem = _why(left, right, direction)
-        return reading
+            return _SIDE
+        runs = case.lead in ("for", "throughout") or case.lower
+        return _Sense("for", "low") if runs else _Sense("within")
+    match direction:
+        case "both":
+            return _Sense("within") if not case.lower and (case.lead in ("within", "for", "in") or case.upper) else _BOUND
+        case "before" | "ago":
+            return _backwards(case)
+        case "after":
+            return _forwards(case)
+        case "since":
+            return _since(case)
+        case "of" | "from":
+            return _around(case)
+        case _:
+            return _alone(case)
 
-    bounds = _bounds(amount, compare, side)
+
+def _backwards(case: _Case) -> _Sense | _Doubt:
+    """ "4 weeks before X", "6 months ago"."""
+    if case.lead == "for":
+        return _Sense("for", "low")
+    if case.lead == "from" and not case.ranged and not case.upper:
+        return _Sense("for", "low")  # "starting 4 weeks before X": at X it has lasted 4 weeks
+    if case.ranged or case.upper or case.lead in ("within", "in", "during"):
+        return _BOUND if case.lower else _Sense("within")
+    if case.lower:
+        return _Sense("before", "low")
+    if case.lead == "throughout":
+        return _Sense("for", "low")
+    if case.left.article and case.lead in ("", "over"):
+        return _Sense("within")  # "the 4 weeks before X"
+    return "up to: within or until" if case.lead == "upto" else _BOUND
+
+
+def _forwards(case: _Case) -> _Sense | _Doubt:
+    """ "4 weeks after X"."""
+    if case.anchor is None:
+        return "after what is not written"
+    if case.lead in ("for", "until"):
+        return _Sense("after", stretch=True)
+    if case.lower and not case.lead and (case.right.elapsed or _opens(case.clause)) and case.anchor.side != "within":
+        return _Sense("within", event=True, negated=True)
+    if case.ranged or case.upper or case.lead in ("within", "in", "during", "upto", "throughout", "over"):
+        return _BOUND if case.lower else _Sense("after")
+    if case.w.at(case.left.start - 1) in ("and", "or", "plus", "until", "including") and not _RUNNING.isdisjoint(case.clause):
+        return _Sense("after", stretch=True)  # "throughout the study and 30 days after it"
+    return _Sense("after", "low") if case.lower or case.lead == "from" else _BOUND
+
+
+def _since(case: _Case) -> _Sense | _Doubt:
+    """ "≥ 28 days since surgery": no surgery within < 28 days before the study."""
+    if case.lower:
+        return _Sense("within", event=True, negated=True)
+    return _Sense("within", event=True) if case.ranged or case.upper or case.lead == "within" else _BOUND
+
+
+def _around(case: _Case) -> _Sense | _Doubt:
+    """ "within 4 weeks of X", "4 weeks from X"."""
+    anchor, direction = case.anchor, case.direction
+    opens = direction == "from" and not case.lead and (case.right.elapsed or _opens(case.clause))
+    if anchor is None or case.amount.unit == "{cycle}":
+        return _SIDE
+    if case.lower:
+        if opens and anchor.side != "within":
+            return _Sense("within", event=True, negated=True)
+        ahead = _future(case.clause) is not False
+        return _SIDE if direction == "of" or case.lead or anchor.side != "within" or ahead else _Sense("before", "low")
+    if not (case.lead in ("within", "in", "upto") or case.upper or case.ranged):
+        return _SIDE
+    if anchor.side == "within":
+        future = _future(case.clause)
+        return _SIDE if future is None else _Sense("after" if future else "within")
+    if anchor.side == "after" or (direction == "from" and anchor.known):
+        return _Sense("after")
+    return _Sense("within", event=True) if opens else _SIDE
+
+
+def _alone(case: _Case) -> _Sense | _Doubt:
+    """A time without a direction: "within 2 years", "for at least 12 weeks", "≥ 6 months"."""
+    w, left, right = case.w, case.left, case.right
+    if case.lead == "for":
+        return _Sense("for", "low", "duration")
+    if case.lead in ("within", "in"):
+        future = _future(case.clause)
+        return "past or future is not said" if case.lower or future is None else _Sense("after" if future else "within")
+    washout = case.lead or case.compare or not {"washout", "wash"}.isdisjoint(case.clause)
+    if (case.upper and _recent(w, left.start)) or (right.choose and not washout):
+        return _Sense("within")
+    if case.lead in ("between", "upto", "") and (lasts := _lasts(w, left.start, right)):
+        if case.compare or case.ranged or lasts == "of":
+            return _Sense("for", "low", "duration")
+        return _Sense("for", "high", "duration") if case.lead == "upto" else _Sense(kind="duration")
+    if _measured(w, left.start, right.end) or _adjective(w, left, case.amount, right):
+        return _Sense(kind="duration")
+    return "over: more than or during" if case.lead == "over" else "neither a direction nor what lasts is said"
+
+
+def _filled(case: _Case, sense: _Sense) -> tuple[Window, ...] | _Doubt:
+    """The windows of a phrase that is understood."""
+    left, right, relation = case.left, case.right, sense.relation
+    assert relation is not None
+    names = [anchor.name for anchor in right.anchors]
+    if right.direction == "span":
+        return (_window(None, "during", names[0]),)
+    compare = "" if sense.stretch and case.lower else case.compare
+    bounds = _all_bounds(case, compare, sense)
+    if isinstance(bounds, _Doubt):
+        return bounds
+    choose = (left.choose or right.choose) if len(bounds) == 2 else None
+    if sense.event or (not names and (relation != "for" or right.direction or left.period)):
+        names = ["enrollment"]
+    if relation == "before" and bounds[0].high is not None:
+        relation = "within"  # "more than 1 but less than 7 days before X"
+    relations: tuple[Relation, ...] = ("within", "after") if right.direction == "both" else (relation,)
+    return tuple(
+        bound.window(one, _swap("within" if left.period == "first" else one, name) if name else None, choose)
+        for name in names or [""]
+        for one in relations
+        for bound in bounds
+    )
+
+
+def _all_bounds(case: _Case, compare: str, sense: _Sense) -> list[_Bounds] | _Doubt:
+    """The bounds of the time and of its alternatives."""
+    right = case.right
+    bounds = _bounds(case.amount, compare, sense.side)
     for other, more in right.joined:
         both = _joined(bounds, other, more)
         if both is None:
-            reading.problem = "two bounds that do not go together"
-            return reading
+            return "two bounds that do not go together"
         bounds = both
-    if relation == "before" and bounds.high is not None:
-        relation = "within"
-    if reading.event:
-        anchors = ["enrollment"]
-    elif not anchors:
-        anchors = [] if relation == "for" and not (direction or left.period) else ["enrollment"]
-        if direction == "after" and not right.anchors:
-            reading.problem = "after what is not written"
-            return reading
-    choose = left.choose or right.choose
-    all_bounds = [bounds]
+    made = [bounds]
     for other, more in right.others:
         if other == "same":
-            if not _same(amount, more):
-                reading.problem = "the time in brackets is another one"
-                return reading
-        else:
-            another = _bounds(more, other or compare, side)
-            if (another.low is None) != (bounds.low is None):
-                reading.problem = "two bounds that do not go together"
-                return reading
-            all_bounds.append(another)
-    if choose and len(all_bounds) != 2:
-        choose = None
-    reading.windows = tuple(
-        b.window(relation, _swap("within" if left.period == "first" else relation, name) if name else None, choose)
-        for name in (anchors or [""])
-        for b in all_bounds
-    )
-    reading.past = relation in ("within", "before") and _LATE.isdisjoint(anchors)
-    if relation == "for" and not left.period and direction != "before":
-        reading.kind = "duration"
-    return reading
+            if not _same(case.amount, more):
+                return "the time in brackets is another one"
+            continue
+        another = _bounds(more, other or compare, sense.side)
+        if (another.low is None) != (bounds.low is None):
+            return "two bounds that do not go together"
+        made.append(another)
+    if sense.negated:
+        if len(made) > 1 and not right.choose:
+            return "which of the two counts is not said"
+        made = [_Bounds(b.unit, high=b.low, high_inclusive=not b.low_inclusive) for b in made]
+    return made
 
 
 _LATE: Final = frozenset({"last_dose", "end_of_treatment", "end_of_study"})  # what lies before these need not be in the past
@@ -1173,14 +1282,6 @@ def _swap(relation: str, anchor: str) -> str:
     swap = _table().swap
     side = "after" if relation == "after" else "before"
     return swap.get((side, anchor), anchor)
-
-
-def _since(reading: _Reading, left: _Left, amount: _Amount, compare: str) -> _Reading:
-    """ "≥ 28 days since surgery": no surgery within < 28 days before the study."""
-    inclusive = compare == "gt"
-    bounds = _Bounds(amount.unit, high=amount.values[0], high_inclusive=inclusive)
-    reading.windows, reading.negated = (bounds.window("within", "enrollment"),), True
-    return reading
 
 
 _RUNNING: Final = frozenset({"during", "throughout", "duration", "course", "while", "participation"})
@@ -1204,29 +1305,8 @@ def _future(clause: Sequence[str]) -> bool | None:
 
 
 _LINKS: Final = frozenset(
-    {
-        "of",
-        "is",
-        "was",
-        "for",
-        ":",
-        "are",
-        "has",
-        "been",
-        "a",
-        "the",
-        "(",
-        ",",
-        "or",
-        "be",
-        "must",
-        "with",
-        "and",
-        "symptoms",
-        "at",
-        "than",
-    }
-)
+    {"of", "is", "was", "for", ":", "are", "has", "been", "a", "the", "(", ",", "or", "be", "must", "with"}
+) | {*("and", "symptoms", "at", "than")}
 
 
 def _before(w: _Words, start: int, far: int = 4) -> Iterator[str]:
@@ -1242,13 +1322,19 @@ def _before(w: _Words, start: int, far: int = 4) -> Iterator[str]:
         at -= 1
 
 
+def _after(w: _Words, end: int, far: int) -> list[str]:
+    """The words behind word `end`, up to the end of its clause."""
+    words = w.words[end : end + far]
+    return words[: next((at for at, word in enumerate(words) if word in (";", ".", ",")), len(words))]
+
+
 def _lasts(w: _Words, start: int, right: _Right) -> str:
     """Whether the words around a duration say that it is one: "duration ≥ 6 months", "12 months of amenorrhea" ("of")."""
     lasting = _table().sets["lasting"]
     if right.duration or w.at(right.end - 1) == "longer":
         return "length"
-    behind = [word for word in w.words[right.end : right.end + 6] if word not in "()-"]
-    if behind[:1] == ["of"] and any(word in lasting for word in behind[1:5]):
+    behind = [word for word in _after(w, right.end, 6) if word not in "()-"]
+    if behind[:1] == ["of"] and not _table().sets["absence"].isdisjoint(behind[1:5]):
         return "of"
     if behind[:1] and (behind[0] in lasting or behind[:2] == ["post", "menopausal"]) and behind[0] != "period":
         return "behind"
@@ -1258,7 +1344,7 @@ def _lasts(w: _Words, start: int, right: _Right) -> str:
 def _measured(w: _Words, start: int, end: int) -> bool:
     """Whether the time is a measured quantity: a life expectancy, a survival, an interval."""
     measured = _table().sets["measured"]
-    return any(word in measured for word in (*_before(w, start, 5), *w.words[end : end + 3]))
+    return any(word in measured for word in (*_before(w, start, 5), *_after(w, end, 3)))
 
 
 def _recent(w: _Words, start: int) -> bool:
@@ -1283,20 +1369,6 @@ def _same(amount: _Amount, other: _Amount) -> bool:
         return False
     pairs = zip(amount.values, other.values, strict=True)
     return all(abs(float(a) * _DAYS[amount.unit] / (float(b) * _DAYS[other.unit]) - 1) < 0.05 for a, b in pairs if float(b))
-
-
-def _why(left: _Left, right: _Right, direction: str) -> str:
-    if direction in ("of", "from"):
-        return "whether before or after the anchor is not said"
-    if left.lead == "over":
-        return "over: more than or during"
-    if left.lead == "upto" and direction == "before":
-        return "up to: within or until"
-    if direction:
-        return "whether at least or at most is not said"
-    if left.lead in ("within", "in"):
-        return "past or future is not said"
-    return "neither a direction nor what lasts is said"
 
 
 # --- a whole text -----------------------------------------------------------------------------------------------------
@@ -1433,7 +1505,10 @@ def _time(w: _Words, left: _Left, amount: _Amount, right: _Right, reading: _Read
         repairs = (*repairs, "a number that is approximate taken as exact")
     event = None
     if reading.event and right.anchors:
-        event = w.span(right.anchors[0].first, right.anchors[0].end)
+        first, end = right.anchors[0].first, right.anchors[0].end
+        while w.words[first] in _ARTICLES:
+            first += 1
+        event = w.span(first, end)
     span = w.span(left.start, right.end)
     return Time(*span, reading.kind, reading.windows, reading.negated, reading.past, repairs, reading.problem, event)
 
@@ -1449,6 +1524,8 @@ def _without_number(w: _Words, at: int, left: _Left) -> _Amount | None:
     if unit is None or w.at(at - 1) == "-" or (w.at(unit[0])[:1].isdigit() and not left.period):
         return None
     end, code, sense = unit
+    if code == "{cycle}":
+        return None
     singular = not w.at(end - 1).endswith("s")
     if left.vague:
         return _Amount((), code, end, problem="how many is not said") if sense != "measured" else None
@@ -1620,7 +1697,7 @@ def _frequencies(w: _Words, taken: bytearray) -> _Found:
                 begin = at - 1
                 if w.at(at - 2)[:1].isdigit() or w.at(at - 2) in WORDS:
                     begin = at - 2
-            elif word == "/" or word == "a" or before in dosed or "/" in (before, w.at(at - 2)):
+            elif word in ("/", "a") or not dosed.isdisjoint(w.words[max(at - 4, 0) : at]) or "/" in (before, w.at(at - 2)):
                 continue
             yield begin, end, Time(*w.span(begin, end), "frequency")
         elif word == "every" and w.at(at + 1) == "other" and w.at(at + 2) in _RATES:
