@@ -15,7 +15,7 @@ What the values mean, so that a matcher can act on them:
 - A system that is not written is given only where what is staged leaves no other: NYHA for a class of heart failure, CKD for a
   stage of kidney disease, CTCAE for a grade of toxicity, WHO for a grade of glioma.
 - "Limited" and "extensive" stage are members of `stage` by name. Scored instruments (ASA, ECOG, Child-Pugh points) are none.
-- What cannot be read with certainty ("class IIIIV", "Gleason 4+4=7") has `values == ()` and says why in `problem`.
+- What cannot be read with certainty ("classes II IV", "Gleason 4+4=7") has `values == ()` and says why in `problem`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class _Node:
     only: re.Pattern[str] | None  # counts only in a text that this finds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is one of its kind, so that it can key a cache
 class _System:
     name: str
     words: frozenset[str]
@@ -86,6 +86,7 @@ class _System:
     nodes: tuple[_Node, ...]  # parents before their members
     keys: dict[str, int]
     letters: bool
+    conditions: tuple[re.Pattern[str], ...]  # on which some members count
 
     def read(self, written: str) -> int | None:
         """The member that is written so, as a position in `nodes`."""
@@ -162,7 +163,10 @@ def _system(row: Row) -> _System:
     if row["bare"] not in ("", "any", "roman", "letter"):
         raise ValueError(f"bare is {row['bare']!r}; any, roman and letter are known")
     letters = any(key[:1] in "ABCD" for key in keys if key) and not shared
-    return _System(row["system"], frozenset(words), words[0] if words else "", row["bare"], shared, nodes, keys, letters)
+    conditions = tuple({node.only for node in nodes if node.only is not None and node.only.pattern})
+    return _System(
+        row["system"], frozenset(words), words[0] if words else "", row["bare"], shared, nodes, keys, letters, conditions
+    )
 
 
 def _blanks(pattern: str) -> str:
@@ -540,8 +544,15 @@ def _run(
 
 def _values(system: _System, run: _Run, low: str) -> tuple[tuple[str, ...], str | None]:
     """The members that a run stands for in their order; () and why, if that is not certain."""
+    met = "|".join(found[0] for condition in system.conditions if (found := condition.search(low)))
+    return _evaluated(system, tuple(run.members), met)
+
+
+@lru_cache(maxsize=4096)
+def _evaluated(system: _System, held: tuple[_Member, ...], low: str) -> tuple[tuple[str, ...], str | None]:
+    """The members that written ones stand for; `low` holds the words on which some members count."""
     parts: list[tuple[str, tuple[str, ...]]] = []
-    index, held = 0, run.members
+    index = 0
     while index < len(held):
         member = held[index]
         at = system.read(_plain(member.written))
@@ -605,6 +616,7 @@ def _bounded(system: _System, at: int, comparator: str, low: str) -> tuple[str, 
     return system.expand(None, at, low, open_high=comparator == "lt")
 
 
+@lru_cache(maxsize=1024)
 def _plain(written: str) -> str:
     """A member without its sum: "3+4=7" is "3+4", and "3+3=6" is "6", which has no other parts."""
     parts = re.sub(r"\s", "", written).partition("=")[0]
