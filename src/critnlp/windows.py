@@ -1191,7 +1191,7 @@ def _around(case: _Case) -> _Sense | _Doubt:
             return _Sense("within", event=True, negated=True)
         ahead = _future(case.clause) is not False
         return _SIDE if direction == "of" or case.lead or anchor.side != "within" or ahead else _Sense("before", "low")
-    if not (case.lead in ("within", "in", "upto") or case.upper or case.ranged):
+    if case.lead not in ("", "within", "in", "upto", "between") or not (case.lead or case.upper or case.ranged):
         return _SIDE
     if anchor.side == "within":
         future = _future(case.clause)
