@@ -131,6 +131,9 @@ _AGE = re.compile(
     r"[\s-]{0,2}(?:of|in|'|’)?\s?(?:age|old)\b(?! (?:related|adjusted))|[\s-]?(?:of|in) (?:their |his or her )?life\b|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
 )
 _YEARS_OLD = re.compile(r"\s?-?(?:y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
+_UNKNOWN_UNIT = re.compile(
+    r"\s?(?!(?:and|his|he|or|male|female|men|M|F)/)[^\W\d_]{1,12}\s?/\s?(?!or\b|and\b|her\b|she\b)[^\W\d_]{1,6}\d?\b|/\s?[^\W\d_]"
+)
 _DEGREES = re.compile(r"\s?(?P<scale>[FC])\b")
 _HEAT = re.compile(r"temp|fever|febrile|pyrexia|hypertherm|hypotherm", re.IGNORECASE)
 _UNIT_GAP = re.compile(r"\s?[-‐–]?(?=\s?[^\W\d_])\s?|\s?")
@@ -198,6 +201,8 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
         quantity = replace(quantity, unit="a", end=years.end(), age=True)
     elif (degrees := _DEGREES.match(text, number.end)) and _HEAT.search(text, 0, at):
         quantity = replace(quantity, unit={"F": "[degF]", "C": "Cel"}[degrees["scale"]], end=degrees.end())
+    if unit is None and quantity.unit is None and _UNKNOWN_UNIT.match(text, quantity.end):
+        return replace(quantity, problem="a unit that is not known")
     quantity = _with_convention(quantity, number)
     if quantity.unit in TIME_UNITS and (age := _AGE.match(text, quantity.end)):
         return replace(quantity, end=max(age.end(), quantity.end), age=True)
@@ -650,6 +655,7 @@ class _Grammar:
             if word[0] != op[0]:
                 threshold = replace(threshold, problem="two comparators that contradict each other")
             threshold = replace(threshold, end=self._tokens[after].end)
+            threshold = replace(threshold, plus=self._text[threshold.end - 1] == "+")
             after += 1
         return self._extended(threshold, after)
 
@@ -831,6 +837,8 @@ def merged(first: Threshold, second: Threshold) -> Threshold | None:
     """The range of two bounds that face each other; None where they do not, or speak of different things."""
     if bool(first.low) == bool(second.low) or bool(first.high) == bool(second.high):
         return None
+    if first.unit and second.unit and second.unit.startswith(f"{first.unit}/"):
+        first = replace(first, unit=second.unit, repairs=(*first.repairs, f"the unit is that of the second bound, {second.unit}"))
     unit, reference = first.unit or second.unit, first.relative_to or second.relative_to
     same_unit = first.unit == second.unit or None in (first.unit, second.unit)
     if not same_unit or (first.relative_to and second.relative_to and first.relative_to != second.relative_to):

@@ -57,7 +57,7 @@ class Link:
     inherited: bool = False  # the subjects are those of the value before
     behind: bool = False  # the subject stands behind the value: a count, where no unit says otherwise
     mention: Mention | None = None
-    change: bool = False  # "an increase in creatinine of": the value bounds the change
+    change: str = ""  # "an increase in creatinine of": the value bounds the change
     outside: bool = False  # "outside the range of": the value is what the thing must not be
 
     @property
@@ -232,7 +232,22 @@ class _Linker:
                 timed = link if isinstance(value, Time) else self._timed(link, ceiling)
                 self._links.append(replace(timed, mention=mention or link.mention))
             floor = max(floor, value.end, link.end if link and not isinstance(value, Result) else 0)
-        return self._links
+        return self._trailing(self._links)
+
+    def _trailing(self, links: list[Link]) -> list[Link]:
+        """The links, a time behind the last bound of a list given to the others: "< 100 or > 125 mg/dL at screening"."""
+        last = links[-1] if links else None
+        if last is None or not last.times or last.times[-1].end < len(self._text.rstrip(" .;)")) - 1:
+            return links
+        if last.times[-1].start < last.value.end or not isinstance(last.value, Threshold):
+            return links
+        stop = max((found.end() for found in re.finditer(r"[.;]\s", self._text[: last.start])), default=0)
+        return [
+            replace(one, times=(last.times[-1],))
+            if isinstance(one.value, Threshold) and not one.times and one.start >= stop
+            else one
+            for one in links
+        ]
 
     def _shared(self, values: list[tuple[Threshold, Mention | None]]) -> list[tuple[Threshold, Mention | None]]:
         """The thresholds, each without a unit given that of the next where only "or" stands between: "< 50 or > 100 bpm"."""
@@ -369,8 +384,10 @@ class _Linker:
                     continue
                 return None
             uncounted = isinstance(value, Threshold) and value.unit is None and value.relative_to is None
-            if mention.label not in MEASURED and uncounted and gap.strip(" :(,[") not in ("", "of", "score", "score of"):
+            if mention.label not in MEASURED and uncounted and gap.strip(" :") not in ("", "score", "score of", "of"):
                 return None
+            if mention.label != "SCALE" and uncounted and _WORDY.search(self._text, value.start, value.end):
+                return None  # "PSMA … at least one lesion"
             if (
                 mention.label in ("DRUG", "PROCEDURE", "CONDITION", "DEVICE", "REPRODUCTIVE")
                 and "(" not in gap
@@ -380,7 +397,7 @@ class _Linker:
             group, joined = _coordinated(self._text, near, mention, floor)
             group = _without_aliases(self._text, group)
             linked = self._linked(value, group, joined if len(group) > 1 else "")
-            return self._with_extreme(replace(linked, outside=outside, change=changing is not None))
+            return self._with_extreme(replace(linked, outside=outside, change=_direction(changing[0]) if changing else ""))
         return None
 
     def _with_extreme(self, linked: Link) -> Link:
@@ -392,7 +409,7 @@ class _Linker:
             value = replace(value, form="bound", low=low, high=None if low else value.low)
             linked = replace(linked, value=value, covered=((found.start(), linked.end),))
         if grown := _CHANGE_OF.search(self._text, max(0, linked.start - 30), linked.start):
-            linked = replace(linked, change=True, covered=((grown.start(), linked.end),))
+            linked = replace(linked, change=_direction(grown[0]), covered=((grown.start(), linked.end),))
         pressure = linked.subjects[0]
         part = _PRESSURE.match(self._text, linked.end)
         if part and len(linked.subjects) == 1 and pressure.kind == "LAB" and _BLOOD_PRESSURE.fullmatch(pressure.text):
@@ -501,6 +518,8 @@ class _Linker:
                 return None
             if mention.label in ("PROCEDURE", "DEVICE", "DRUG") and _MEANS.search(gap):
                 return None
+            if isinstance(value, Threshold) and value.unit == "%" and re.search(r"\bof\b", gap):
+                return None  # "> 30 % of the infarct volume" is no infarct volume
             if not all(word.lower() in words("lead") for word in WORDS_IN.findall(gap)) or re.search(r"[^\w\s:,-]", gap):
                 return None
             group, signs = [mention], set()
@@ -535,7 +554,7 @@ class _Linker:
         found = WORDS_IN.findall(kept)
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
-        if any(word.lower() in words("negation") for word in found):
+        if any(word.lower() in words("negation") for word in found) or _VERBAL.search(kept):
             return None
         inner = [m for m in self._mentions if start <= m.start and m.end <= end and m.label in SUBJECTS]
         if any(m.label in MEASURED for m in inner):
@@ -550,6 +569,8 @@ class _Linker:
         if not found:
             return None
         phrase = found["phrase"].rstrip(" ,-")
+        if stop := re.search(r"\s\w+ing\b", phrase):
+            phrase = phrase[: stop.start()]
         content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
         if not content or _OF_FOLLOWING.match(phrase):
             return None
@@ -607,13 +628,36 @@ class _Linker:
                 return None
             if "(" in self._text[mention.end : value.start] and any(w.relation == "after" for w in value.windows):
                 return None
+            if _OF_OTHER.search(self._text, max(0, mention.start - 40), mention.start) and not _OF_OWN.search(
+                self._text, max(0, mention.start - 40), mention.start
+            ):
+                return None  # "radiotherapy for bone metastasis within 2 weeks" dates the radiotherapy
             group, joined = _coordinated(self._text, near, mention, floor)
+            if "(" in self._text[mention.end : value.start]:
+                group, joined = [mention], ""
+            if joined == ",":
+                return None
+            first = group[0].start
+            if len(group) > 1 and _OF_OTHER.search(self._text, max(0, first - 40), first):
+                if not _OF_OWN.search(self._text, max(0, first - 40), first):
+                    return None
+            if self._anchored_later(value):
+                return None
             return replace(self._linked(value, group, joined if len(group) > 1 else ""), times=(value,), mention=mark)
         return None
 
     def _datable(self, mention: Mention) -> bool:
         """Whether a mention is something that a time can date."""
         return mention.label in DATED and not _UNDATED.search(self._text[mention.start : mention.end])
+
+    def _anchored_later(self, value: Time) -> bool:
+        """Whether a later window of the sentence names the anchor that this one lacks: "within 2 weeks or … before surgery"."""
+        if _NAMES_ANCHOR.search(self._text, value.start, value.end):
+            return False
+        stop = re.compile(r"[.;]\s|$").search(self._text, value.end)
+        end = stop.start() if stop else len(self._text)
+        later = (t for t in self._times if value.end <= t.start < end)
+        return any(w.anchor not in (None, "enrollment") for t in later for w in t.windows)
 
     def _since(self, value: Time, at: int, ceiling: int, mark: Mention | None) -> Link | None:
         """ "At least 4 weeks since prior chemotherapy": no chemotherapy within less than 4 weeks."""
@@ -672,10 +716,10 @@ _SCORE = re.compile(
     re.IGNORECASE,
 )
 _ON = re.compile(
-    r"\s(?:points?\s)?(?:on|in|by|for|using|of)\s(?:the\s)?(?P<name>[^\W\d_][^,;.()<>≤≥]{1,80}?)(?=\s?(?:$|[,;.()]|(?:at|and|or|with|within|during|prior|before)\b))",
+    r"\s(?:points?\s)?(?:on|in|by|for|using|of)\s(?:the\s)?(?P<name>[^\W\d_][^,;.()<>≤≥]{1,80}?)(?=\s?(?:$|[,;.()]|\b(?:at|and|or|for|with|within|during|over|prior|before)\b))",
     re.IGNORECASE,
 )
-_CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss)"
+_CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss|variation|variability|difference|fluctuation)"
 _CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
@@ -689,6 +733,24 @@ _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
 _OFTEN = re.compile(r"\s?(?:per|a|an|each|every|/)\s?(?P<time>day|night|week|month|year|hour)\b", re.IGNORECASE)
 _RATES = {"day": "/d", "night": "/d", "week": "/wk", "month": "/mo", "year": "/a", "hour": "/h"}
 _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)
+_NAMES_ANCHOR = re.compile(
+    r"\b(?:prior|before|preceding|past|last|previous|of|from|ago|after|following|during|at)\b", re.IGNORECASE
+)
+_OF_OTHER = re.compile(
+    r"\b(?:for|than|except|with|off|to|of|due|by|against|from|after|following|requiring|in|on|about|without|despite|because)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
+    re.IGNORECASE,
+)
+_OF_OWN = re.compile(
+    r"\b(?:history of|diagnos(?:is|ed) (?:of|with)|episodes? of|evidence of|presence of|use of|(?:treatment|therapy|treated|vaccinated|vaccination|immunization|patients|subjects|participants|those|individuals) with|receipt of|"
+    r"doses? of|administration of|occurrence of|onset of|attacks? of|intake of|initiation of|participation in|exposure to|(?:patients|subjects|participants) on|currently on|been on|are on|is on|^on|infusions? of|"
+    r"injections? of|courses? of|cycles? of|lines? of|symptoms of|signs of|hospitali[sz](?:ed|ation) (?:for|with)|case of|recurrence of|development of|course of)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
+    re.IGNORECASE,
+)
+_WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
+_VERBAL = re.compile(
+    r"(?:\b(?!bleeding|swelling|reading|finding|staging|walking|smoking|drinking|spacing|hearing|opening|imaging|vomiting|sleeping)\w{3,}ing|\b(?:provide|receive|received|occupying|include|includes|show|shows|able|willing|must|need|agree|use|uses|take|takes|took|consent|meet|undergo|underwent|failed|progressed|least|most))$|^(?:able|willing|ongoing)\b",
+    re.IGNORECASE,
+)
 _EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
 _BLOOD_PRESSURE = re.compile(
@@ -748,9 +810,16 @@ _OF = re.compile(
     re.IGNORECASE,
 )
 _OF_BEFORE = re.compile(
-    r"[\s,:(–-]*(?:(?:of|in|at|with|is|are|being|as|by|disease|clinical|who|have|has|or|and|that|must|be|classified|defined|diagnosed|cirrhosis|the|meeting|patients)[\s,:(]+)*",
+    r"[\s,:(–-]*(?:(?:of|in|at|with|is|are|being|as|by|disease|clinical|who|have|has|that|must|be|classified|defined|diagnosed|cirrhosis|the|meeting|patients)[\s,:(]+)*",
     re.IGNORECASE,
 )
+
+
+def _direction(said: str) -> str:
+    """Which way a change goes: "increase", "decrease" or, where that is open, "change"."""
+    if re.search(r"increas|rise|elevat|gain", said, re.IGNORECASE):
+        return "increase"
+    return "decrease" if re.search(r"decreas|reduc|declin|drop|fall|loss", said, re.IGNORECASE) else "change"
 
 
 def _chosen(text: str, time: Time) -> Time:

@@ -97,12 +97,22 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
     if analyte:
         return _measured_fact(analyte, value, subject.text)
     about = _ABOUT.get(subject.kind, "measurement")
+    if (
+        subject.kind in ("CONDITION", "REPRODUCTIVE", "OBSERVATION")
+        and (value.unit or "").find("/") > 0
+        and (value.unit or "")[0] != "{"
+    ):
+        raise _Lost("a concentration of something that has none")
+    if subject.kind == "PHRASE" and len(name) < 3:
+        raise _Lost("a name that is none")
     if subject.kind == "PROCEDURE" and value.unit and not _RADIATION.match(value.unit):
         raise _Lost("a number of an act that is neither a count nor a dose")
     if subject.kind == "PHRASE" and subject.mention:
         about = _ABOUT.get(subject.mention.label, "observation")
     elif subject.kind == "PHRASE" and behind:
         about = "observation"
+    if subject.kind == "PHRASE" and behind and not _countable(name, value):
+        raise _Lost("a number of something that cannot be counted")
     measures: schema.Measures = "value"
     if value.relative_to == "baseline" or (value.unit == "%" and _CHANGE.search(subject.text)):
         measures = "change" if value.relative_to is None else "value"
@@ -123,6 +133,22 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
 _RADIATION = re.compile(r"c?Gy|[MGk]?Bq|mCi|m?Sv")
 _NO_COUNTS = frozenset({"{pack-years}", "{letters}", "{points}", "/mm3", "/uL", "/mL", "/L", "/min", "/[HPF]", "/s"})
 _DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
+_IRREGULAR = re.compile(r"\b(?:children|people|men|women|criteria|feet|teeth|metastases|apneas|alleles?|series)\b")
+
+
+def _countable(name: str, value: Threshold) -> bool:
+    """Whether a name can be counted so often: "prior lines of therapy", but neither "degree of kinship" nor "satisfying"."""
+    if value.unit and not value.unit.startswith(("{", "/")):
+        return True
+    head = re.split(r"\s(?:of|in|with|for|to|per)\s", name)[0]
+    last = head.split()[-1] if head.split() else ""
+    ends = [bound.value for bound in (value.low, value.high) if bound]
+    one = ends == ["1"] or (len(ends) == 1 and ends[0] in ("0", "1", "2") and value.high is not None)
+    if "/" in name or name.startswith("out of"):
+        return False
+    return one or last.endswith(("s", "ae")) or _IRREGULAR.search(head) is not None
+
+
 _CHANGE = re.compile(r"\b(?:change|reduction|decrease|increase|decline|improvement|loss|gain|worsening|drop|rise)\b", re.IGNORECASE)
 
 
@@ -162,6 +188,9 @@ def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | Non
     return schema.Canonical(low=ends[0], high=ends[1], unit=unit)
 
 
+_MODIFIERS = re.compile(
+    r"\b(?:non-?fasting|fasting|resting|sitting|seated|supine|standing|random|(?:pre|post)-?\s?bronchodilator|(?:pre|post)-?operative|nocturnal|ambulatory|peak|trough)\b"
+)
 _OF_PREDICTED = re.compile(r"(?:%|percent(?:age)?)\s?(?:of\s)?pred", re.IGNORECASE)
 _Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGNORECASE)
 
@@ -169,6 +198,10 @@ _Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGN
 def _measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -> schema.Fact:
     """A fact about a row of the analyte table, with its codes and the canonical bounds; `said` is how it is called."""
     written, repairs = _range(value), value.repairs
+    analyte = analytes.of_unit(analyte, written.unit) if written.unit else analyte
+    if analyte.special == "predicted" and written.unit == "%" and written.relative_to is None:
+        written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio"})
+        repairs = (*repairs, "% read as a percentage of the predicted value")
     if written.relative_to is None and _OF_PREDICTED.search(said) and written.unit in (None, "%"):
         written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio", "unit": "%"})
     elif written.relative_to is None and _Z_SCORE.search(said) and written.unit is None:
@@ -190,9 +223,11 @@ def _measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") 
         raise _Lost(
             f"{analyte.name} {bounds} {written.unit or ''} is outside what is possible; is the unit right?", "impossible_value"
         )
+    qualifiers = tuple(word for word in dict.fromkeys(_MODIFIERS.findall(said.lower())) if word not in analyte.name)
     return schema.Fact(
-        about=analyte.about, name=analyte.name, codes=analyte.codes, range=written, canonical=canonical, repairs=repairs
-    )
+        about=analyte.about, name=analyte.name, codes=analyte.codes, range=written, canonical=canonical, repairs=repairs,
+        qualifiers=qualifiers,
+    )  # fmt: skip
 
 
 def _sane(analyte: analytes.Analyte, canonical: schema.Canonical) -> bool:
@@ -322,6 +357,7 @@ class _Reader:
         entities = dict.fromkeys(self._ids[m] for m in marked if m is not None and m in self._ids)
         found = [window for time in one.times for window in time.windows]
         past = any(time.past for time in one.times) and fact.about in ("condition", "drug", "procedure", "device")
+        past = past or _HISTORY_OF.search(self._text, max(0, one.start - 24), one.start) is not None
         placed = fact.model_copy(
             update={
                 "start": source[0],
@@ -353,7 +389,8 @@ class _Reader:
             raise _Lost("a dose whose time stands apart")
         if one.change:
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
-            made = [f.model_copy(update={"range": c, "canonical": None}) for f, c in zip(made, changed, strict=True)]
+            way = {"qualifiers": (one.change,)} if one.change != "change" else {}
+            made = [f.model_copy(update={"range": c, "canonical": None, **way}) for f, c in zip(made, changed, strict=True)]
             self.facts[-len(made) :] = made
         joined = _join(self._op(one), made)
         return schema.Not(rule=joined) if one.outside else joined
@@ -362,6 +399,10 @@ class _Reader:
         """What a time phrase dates, as facts with that window."""
         lead = self._text[max(0, one.start - 60) : one.value.start]
         lead = re.split(r"[,;.:]\s", lead)[-1]
+        if _PLANNED.search(self._text, one.subjects[0].end, one.subjects[-1].end):
+            raise _Lost("planned and present things in one list")
+        if _TAKEN_OFF.search(lead):
+            raise _Lost("a time of being without something")
         planned = _PLANNED.search(lead) is not None or _PLANNED.search(self._text[one.subjects[-1].end : time.start]) is not None
         before = time.past or any(window.relation == "before" for window in time.windows)
         status: schema.Status = "planned" if planned else "history" if before or _HISTORY.search(lead) else "current"
@@ -584,9 +625,17 @@ class _Reader:
         end = _CONDITION_END.search(self._text, cue.end())
         stop = end.start() if end else len(self._text)
         rule = self._named_condition(cue.end(), stop)
+        word = cue["cue"].lower()
+        if isinstance(rule, schema.Unsupported):
+            if not _STRONG_CUE.match(word):
+                return None
+            # what no table names goes on to the end of its bracket or sentence
+            opened = "(" in self._text[at : cue.end()] or "[" in self._text[at : cue.end()]
+            last = re.compile(r"[)\]]" if opened else r"\.\s|;|\.$|$").search(self._text, stop)
+            stop = last.start() if last else len(self._text)
+            rule = self._named_condition(cue.end(), stop)
         if rule is None:
             return None
-        word = cue["cue"].lower()
         kind = (
             "unless"
             if word.startswith(("unless", "except", "with the exception"))
@@ -608,7 +657,7 @@ class _Reader:
             span = (offset + found[0].start(), offset + found[0].end())
             return _Condition(self._sex(sex, span), span, before=True)
         if floor is None:
-            opening = _OPENING.match(self._text, 0, first)
+            opening = _OPENING.match(self._text, 0, first) if len(self.links) == 1 else None
             stop = self._text.find(",", opening.end(), first) if opening else -1
             if opening and stop > 0 and (rule := self._named_condition(opening.end(), stop)) is not None:
                 return _Condition(rule, (0, stop + 1), before=True)
@@ -680,6 +729,8 @@ class _Reader:
         if not nodes:
             return None
         row = self._row(nodes)
+        if self._twice(nodes):
+            return None
         try:
             rule = self._evaluate(row)
         except _Lost:
@@ -688,6 +739,16 @@ class _Reader:
         if not any(True for _ in facts_in(rule)):
             return rule, "unparsed"
         return rule, "partial" if unread else "full"
+
+    def _twice(self, nodes: Sequence[_Node]) -> bool:
+        """Whether two parts bound the same thing: a condition that was not read tells them apart."""
+        seen: set[tuple[str, str]] = set()
+        for node in nodes:
+            own = {(f.about, f.name) for f in facts_in(node.rule) if f.range is not None}
+            if own & seen:
+                return True
+            seen |= own
+        return False
 
     def _with_children(
         self, refs: Sequence[schema.CriterionRef], own: tuple[Rule, schema.Computable] | None
@@ -827,7 +888,7 @@ class _Reader:
                 kind = "not"
                 denied = found.start()
             if kind is None:
-                if piece and piece.rstrip(".") not in neutral:
+                if piece and (piece.rstrip(".") not in neutral or piece in self._limiting):
                     said = (said[0] if said else found.start(), found.end())
                     if denied is not None and not said[0] < denied:
                         said = (denied, said[1])
@@ -839,6 +900,16 @@ class _Reader:
             yield _Part(kind, None, found.start(), found.end())
         if said:
             yield _Part("said", self._unsupported(*said), *said)
+
+    @cached_property
+    def _limiting(self) -> frozenset[str]:
+        """Words for people that limit a criterion: one sex where the other is not named, an age group without an age."""
+        said = set(re.findall(r"[^\W\d_]+", self._text.lower()))
+        sexes = [said & words("male"), said & words("female")]
+        limits = set() if all(sexes) or any(f.about == "sex" for f in self.facts) else sexes[0] | sexes[1]
+        if not any(f.about == "age" for f in self.facts):
+            limits |= said & (_AGE_GROUPS | words("adult") | words("child"))
+        return frozenset(limits)
 
     @cached_property
     def _saying(self) -> list[Mention]:
@@ -853,7 +924,7 @@ class _Reader:
 
     def _evaluate(self, row: Sequence[_Part]) -> Rule:
         """The rule of a row. Raises `_Lost` where its joining words leave the structure open."""
-        return _Structure(self._kind, self._text).rule(row)
+        return _Structure(self._kind, self._text, self._saying).rule(row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -893,10 +964,16 @@ _PER = re.compile(
     r"[^,;.()]{0,40}?(?:\b(?:per|every|each)\s(?:day|week|month|year|kg|dose)|/\s?(?:day|d|wk|week|kg|m2)\b|\bdaily\b|\bweekly\b|\ba\sday\b)",
     re.IGNORECASE,
 )
+_TAKEN_OFF = re.compile(
+    r"\b(?:off|discontinu\w*|stop\w*|ceas\w*|withdr\w*|wash-?\s?out|abstain\w*|abstin\w*|refrain\w*|avoid\w*|hold|held|interrupt\w*|unwilling|contact|exposed|relatives?|family|negative|absence|"
+    r"inability|unable|fail\w*|stability|stable|resol\w*|recover\w*|free)\b",
+    re.IGNORECASE,
+)
 _PLANNED = re.compile(
     r"\b(?:planned|scheduled|planning|plans?|intends?|intended|anticipated|expected to (?:need|require|undergo|receive))\b",
     re.IGNORECASE,
 )
+_HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.IGNORECASE)
 _HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
 _EXCEPT = re.compile(
     r"[\s,;(]*(?:except(?:ing)?(?: for)?|with the exception of|other than|excluding|apart from)\s(?:(?:a|an|the|adequately|curatively|successfully|treated|resected|completely)\s)*",
@@ -911,6 +988,7 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
+_AGE_GROUPS = frozenset({"infant", "infants", "adolescent", "adolescents", "neonates", "pediatric", "paediatric", "elderly"})
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
 _SEXES = re.compile(
     rf"\s?[,(\[]?\s?(?:(?:in|for|if|among|by)\s)?(?:adult\s|the\s)?{_SEX}\b(?!\s?(?:or|and|/|&|,)\s?(?:fe)?(?:males?|m[ae]n|wom[ae]n)\b)(?:\s(?:patients|subjects|participants|gender|sex))?\s?[)\]]?",
@@ -922,6 +1000,9 @@ _CUE = re.compile(
     r"(?:in|for|among) (?:(?:patients|subjects|participants|those|individuals|people)(?: (?:with|who (?:have|has|had)|having))|cases with|cases of)|(?:in|for) (?:patients|subjects|participants) without|when|for|in(?= (?:Gilbert|liver|hepatic|bone))|with|without|where|provided)\b\s*"
     r"(?:(?:the\s)?(?:patients?|subjects?|participants?)\s(?:with|who (?:have|has)|has|have|had|having)\s|there (?:is|are)\s|due to\s|known\s|documented\s|a\s|the\s|presence of\s|associated with\s|related to\s)*",
     re.IGNORECASE,
+)
+_STRONG_CUE = re.compile(
+    r"unless|except|with the exception|if\b|only if|in (?:the )?(?:case|presence|event|setting) of|(?:in|for|among) (?:patients|subjects|participants|those|individuals|people|cases)"
 )
 _CONDITION_END = re.compile(
     r"[)\];.]|,|\bthen\b|\bor\s(?=[≤≥<>]|up to|at (?:least|most)|no (?:more|greater|less)|(?:less|greater|more) than|\d)|(?=[≤≥<>])|\bin which case\b|\bwho (?:must|should|may|can)\b|\bwhere\b|\band (?=\w+ [≤≥<>])|\bfor whom\b|\bwith (?:total )?(?=bilirubin)"
@@ -980,12 +1061,32 @@ _SEX_WORD_ELSE = re.compile(
 )
 
 
+_PERMITS = re.compile(
+    r"\b(?:allow(?:ed|able)|permit(?:ted|s)|permissible|acceptable|(?:may|can|will|are|is) (?:be )?(?:enrolled|included|eligible|allowed|considered eligible)|not (?:required|excluded|exclusionary|mandatory)|"
+    r"no (?:restriction|upper limit|maximum)|regardless)\b",
+    re.IGNORECASE,
+)
+# Words after which a fact beside them may be meant otherwise than it stands.
+_TURNS = re.compile(
+    r"\b(?:if|unless|except|exceptions?|excepting|only|when|whenever|provided|such as|e\.?g\b|for example|either|however|instead|refrain|inability|unable|alternatively|otherwise|"
+    r"in (?:the )?(?:case|event) of|allow(?:ed)?|permitted|acceptable|eligible|may|opinion|contact|rather|neither|nor|than|compared|versus|examples?|discontinu\w*|fail\w*|exclud\w*|"
+    r"prohibited|planned|until)\b",
+    re.IGNORECASE,
+)
+_ATTACHED = re.compile(
+    r"[\s,]*(?:according|as|per|by|despite|persist\w*|requir\w*|with|without|who|that|which|in|on|for|at|using|defined|includ\w*|such|confirmed|measured|based|unless|except|due|from|"
+    r"after|before|during|within|despite|treated|resulting|related|associated|unresponsive|not|whose|where|while|of|to|documented|assessed|determined|unlikely|likely|requir\w*)\b",
+    re.IGNORECASE,
+)
+
+
 class _Structure:
     """Reads a row of parts: brackets first, then sentences, then the joining words."""
 
-    def __init__(self, kind: schema.Kind, text: str) -> None:
+    def __init__(self, kind: schema.Kind, text: str, mentions: Sequence[Mention]) -> None:
         self._kind = kind
         self._text = text
+        self._mentions = mentions
 
     def rule(self, row: Sequence[_Part]) -> Rule:
         """The rule of a row. Raises `_Lost` where it is open."""
@@ -995,12 +1096,27 @@ class _Structure:
                 sentences.append([])
             else:
                 sentences[-1].append(part)
-        rules = [self._sentence(sentence) for sentence in sentences if any(p.rule for p in sentence)]
+        kept = [sentence for sentence in sentences if any(p.rule for p in sentence)]
+        rules = [self._sentence_rule(sentence) for sentence in kept]
         if not rules:
             raise _Lost("nothing was read")
-        if len(rules) > 1 and self._kind == "exclusion" and sum(1 for r in rules if any(True for _ in facts_in(r))) > 1:
-            raise _Lost("several sentences of an exclusion")
+        speaking = [rule for rule in rules if not isinstance(rule, schema.Note)]
+        if len(speaking) > 1 and self._kind == "exclusion":
+            raise _Lost("how the sentences of an exclusion belong together is open")
         return _join("all_of", rules)
+
+    def _sentence_rule(self, parts: Sequence[_Part]) -> Rule:
+        """The rule of a sentence; one that only permits or explains is a note."""
+        start, end = min(p.start for p in parts), max(p.end for p in parts)
+        text = self._text[start:end]
+        said = [p for p in parts if p.kind == "said"]
+        if all(p.kind != "node" for p in parts):
+            if _PERMITS.search(text):
+                return schema.Note(text=text, reason="permitted")
+            return schema.Unsupported(text=text, reason="unparsed")
+        if any(_TURNS.search(self._text, p.start, p.end) for p in said):
+            raise _Lost("words that turn what stands beside them")
+        return self._sentence(parts)
 
     def _without_brackets(self, row: Sequence[_Part]) -> list[_Part]:
         """The row with each bracket made one part, which restricts or repeats what stands before it."""
@@ -1015,8 +1131,14 @@ class _Structure:
                 if any(p.rule for p in inner):
                     if not any(p.kind == "node" for p in inner):
                         start, end = inner[0].start, inner[-1].end
-                        target.append(_Part("said", schema.Unsupported(text=self._text[start:end], reason="unparsed"), start, end))
+                        text = self._text[start:end]
+                        if _PERMITS.search(text):
+                            target.append(_Part("said", schema.Note(text=text, reason="permitted"), start, end))
+                        else:
+                            target.append(_Part("said", schema.Unsupported(text=text, reason="unparsed"), start, end))
                     else:
+                        if any(_TURNS.search(self._text, p.start, p.end) for p in inner if p.kind == "said"):
+                            raise _Lost("words in brackets that turn what stands beside them")
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
                         if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
                             target.append(_Part("or", None, inner[0].start, inner[0].start))  # "ECOG ≤ 2 (Karnofsky ≥ 60 %)"
@@ -1072,25 +1194,27 @@ class _Structure:
         return self._merged(clusters, joins)
 
     def _merged(self, clusters: list[list[_Part]], joins: list[set[str]]) -> tuple[list[list[_Part]], list[set[str]]]:
-        """The clusters with neighbours that hold nothing but words made one: "histologically or cytologically confirmed"."""
+        """The clusters, words that "or" or "and" joins to words made one: "histologically or cytologically confirmed"."""
         kept: list[list[_Part]] = []
         between: list[set[str]] = []
         for number, cluster in enumerate(clusters):
+            last = kept[-1][-1] if kept else None
             wordy = all(p.kind == "said" for p in cluster)
-            if kept and wordy and all(p.kind == "said" for p in kept[-1]):
-                start, end = kept[-1][0].start, cluster[-1].end
-                kept[-1] = [_Part("said", schema.Unsupported(text=self._text[start:end], reason="unparsed"), start, end)]
+            notes = any(isinstance(p.rule, schema.Note) for p in (*cluster, *([last] if last else [])))
+            if last and wordy and last.kind == "said" and not notes:
+                start, end = last.start, cluster[-1].end
+                kept[-1][-1] = _Part("said", schema.Unsupported(text=self._text[start:end], reason="unparsed"), start, end)
                 continue
             if kept:
                 between.append(joins[number - 1])
-            kept.append(cluster)
+            kept.append(list(cluster))
         for number, cluster in enumerate(kept):
             mixed = cluster[0].kind == "said" and any(p.kind == "node" for p in cluster)
-            before = kept[number - 1] if number else None
-            if mixed and before and all(p.kind == "said" for p in before):
-                # "A or B with X": whether X narrows A too is open
-                if "or" in between[number - 1] or self._kind == "exclusion":
-                    raise _Lost("whether a value narrows the words before it is open")
+            inner = re.search(r"\b(?:or|and)\b", self._text[cluster[0].start : cluster[0].end])
+            if mixed and self._kind == "exclusion" and (number or inner):
+                raise _Lost("whether a value narrows the words before it is open")
+            if mixed and number and "or" in between[number - 1]:
+                raise _Lost("whether a value narrows the words before it is open")
         return kept, between
 
     def _joined(self, rules: list[Rule], joins: list[set[str]], clusters: list[list[_Part]], pure: bool) -> Rule:
@@ -1100,11 +1224,15 @@ class _Structure:
         if not any(either):
             if not exclusion:
                 return _join("all_of", rules)
-            if pure and not _BOTH.search(self._text):
-                return _join("any_of", rules)
+            if _BOTH.search(self._text) and pure:
+                return _join("all_of", rules)
+            if not pure and not all(map(self._own_item, clusters)):
+                raise _Lost("whether the words beside a value are a reason of their own is open")
             if any(both) and len(rules) == 2 and not pure:
                 raise _Lost('whether "and" names a second reason or narrows the first is open')
-            return _join("all_of" if _BOTH.search(self._text) else "any_of", rules)
+            return _join("any_of", rules)
+        if not pure and not all(map(self._own_item, clusters)):
+            raise _Lost('what "or" joins is open')
         if not any(both):
             if either[-1] and all(e or signs <= {"comma", "semi"} for e, signs in zip(either, joins, strict=True)):
                 if "semi" in set().union(*joins) and not all(either) and not exclusion:
@@ -1115,9 +1243,21 @@ class _Structure:
             raise _Lost('how commas and "or" belong together is open')
         if pure and not exclusion:
             return self._by_commas(rules, either)
-        if pure and exclusion and all(signs & {"and", "or", "comma", "semi"} for signs in joins) and not _BOTH.search(self._text):
-            raise _Lost('"and" beside "or" in an exclusion')
         raise _Lost('"and" beside "or"')
+
+    def _own_item(self, cluster: Sequence[_Part]) -> bool:
+        """Whether a run of parts can be a member of a list by itself: facts alone, or words that name something."""
+        kinds = {p.kind for p in cluster}
+        if kinds == {"node"}:
+            return True
+        if kinds != {"said"}:
+            return False
+        start, end = cluster[0].start, cluster[-1].end
+        if _ATTACHED.match(self._text, start, end):
+            return False
+        # the word beside "or" belongs to a name: "… require medical or surgical intervention" has none there
+        named = [m for m in self._mentions if start <= m.start and m.end <= end]
+        return bool(named) and max(m.end for m in named) >= end - 14
 
     @staticmethod
     def _by_commas(rules: list[Rule], either: list[bool]) -> Rule:
