@@ -131,6 +131,10 @@ _AGE = re.compile(
     r"[\s-]{0,2}(?:of|in|'|’)?\s?(?:age|old)\b(?! (?:related|adjusted))|[\s-]?(?:of|in) (?:their |his or her )?life\b|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
 )
 _YEARS_OLD = re.compile(r"\s?-?(?:y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
+_TIMES_UNKNOWN = re.compile(
+    r"\s(?:times|-?fold)\s(?!(?:per|a|an|each|every|weekly|daily|in|or|within|during|over|monthly|yearly|at|with|for|and)\b)\w",
+    re.IGNORECASE,
+)
 _UNKNOWN_UNIT = re.compile(
     r"\s?(?!(?:and|his|he|or|male|female|men|M|F)/)[^\W\d_]{1,12}\s?/\s?(?!or\b|and\b|her\b|she\b)[^\W\d_]{1,6}\d?\b|/\s?[^\W\d_]"
 )
@@ -262,6 +266,8 @@ def _exponent(text: str, found: re.Match[str]) -> tuple[int, tuple[str, ...]]:
 
 def _with_reference(text: str, quantity: _Quantity) -> _Quantity:
     """The quantity with the reference behind it: "× ULN", "% of predicted", "above baseline", "SD below the mean"."""
+    if quantity.unit is None and _TIMES_UNKNOWN.match(text, quantity.end):
+        quantity = replace(quantity, problem="times something that is not known")
     if not _MAY_REFER.search(text, quantity.end, quantity.end + 60):
         return quantity
     times = _TIMES.match(text, quantity.end)
@@ -304,6 +310,8 @@ def _relative(quantity: _Quantity, reference: tuple[str, int], relation: Literal
             problem = problem or "which limit of normal is meant"
         else:
             repairs = (*repairs, "normal read as the upper limit of normal")
+    if problem == "times something that is not known":
+        problem = None
     return replace(
         quantity, end=end, relative_to=cast(schema.RelativeTo, name), relation=relation, repairs=repairs, problem=problem
     )
@@ -489,12 +497,17 @@ _ASA = re.compile(r"(?:\bASA\b|An(?:a)?esthesiolog)[^.;]*$")
 _WHOSE_WORD = re.compile(
     r"(?:the|its|their|an?|institution\w*|local|laboratory|lab|site|age|sex|gender|respective|reference|central|applicable|adult)\b"
 )
+_TIMES_BEHIND = re.compile(r"\s?[(\[]?\s?(?P<number>\d+(?:\.\d+)?)\s?(?:times|fold|x\b|×)\s?[)\]]?", re.IGNORECASE)
 _ULN_FIRST = re.compile(rf"\s?(?:{_TIMES_SIGN}|times)\s?(?=[\d.])", re.IGNORECASE)
 
 
 def _reference_token(text: str, at: int, reference: tuple[str, int], previous: _Token | None) -> _Token:
     """A reference without a number before it: "ULN × 3", or "> ULN", which is 1 × ULN."""
     name, end = reference
+    behind = _TIMES_BEHIND.match(text, end) if name in ("ULN", "LLN") else None
+    if behind:  # "≤ ULN 1.5 times"
+        quantity = _Quantity(behind["number"], at, behind.end())
+        return _Token("n", at, behind.end(), quantity=_relative(quantity, (name, behind.end()), "ratio"))
     if name in ("ULN", "LLN") and (times := _ULN_FIRST.match(text, end)):
         number = number_at(text, times.end())
         if number:

@@ -552,6 +552,8 @@ class _Linker:
         end = start + len(kept)
         kept = " ".join(kept.replace("\x00", " ").split())
         found = WORDS_IN.findall(kept)
+        if value.form == "range" and value.unit is None and self._text[value.start].isdigit():
+            return None  # "BAY 43-9006"
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
         if any(word.lower() in words("negation") for word in found) or _VERBAL.search(kept):
@@ -619,7 +621,7 @@ class _Linker:
         if since := _SINCE.match(self._text, value.end):
             return self._since(value, since.end(), ceiling, mark)
         if not value.windows:
-            return None
+            return self._lasting(value, floor, mark)
         if any(value.end <= t.start <= value.end + 3 and t.form != "bare" for t in quantities.find(self._text)):
             return None  # "hypothermia at admission < 30 °C"
         near = [m for m in self._names if self._datable(m) and floor <= m.start and m.end <= value.start]
@@ -631,7 +633,7 @@ class _Linker:
             if _OF_OTHER.search(self._text, max(0, mention.start - 40), mention.start) and not _OF_OWN.search(
                 self._text, max(0, mention.start - 40), mention.start
             ):
-                return None  # "radiotherapy for bone metastasis within 2 weeks" dates the radiotherapy
+                return self._dated_for(value, near[:-1], mention, mark)
             group, joined = _coordinated(self._text, near, mention, floor)
             if "(" in self._text[mention.end : value.start]:
                 group, joined = [mention], ""
@@ -649,6 +651,41 @@ class _Linker:
     def _datable(self, mention: Mention) -> bool:
         """Whether a mention is something that a time can date."""
         return mention.label in DATED and not _UNDATED.search(self._text[mention.start : mention.end])
+
+    def _lasting(self, value: Time, floor: int, mark: Mention | None) -> Link | None:
+        """ "Duration of diabetes ≥ 5 years", "pain of at least 12 weeks' duration": it has lasted so long."""
+        bound = next((t for t in quantities.find(self._text) if value.start <= t.start and t.end <= value.end), None)
+        name = next((m for m in reversed(self._names) if self._datable(m) and floor <= m.start and m.end <= value.start), None)
+        if bound is None or name is None or bound.form not in ("bound", "range") or bound.problem or bound.unit not in TIME_UNITS:
+            return None
+        said = _DURATION_OF.search(self._text, 0, name.start)
+        behind = "duration" in self._text[value.start : value.end].lower()
+        if not (said or behind) or not glues(self._text[name.end : value.start], "tight"):
+            return None
+        window = schema.Window(
+            relation="for",
+            low=bound.low.value if bound.low else None,
+            low_inclusive=bound.low.inclusive if bound.low else None,
+            high=bound.high.value if bound.high else None,
+            high_inclusive=bound.high.inclusive if bound.high else None,
+            unit=bound.unit,
+        )
+        lasting = replace(value, windows=(window,))
+        linked = self._linked(lasting, [name], "")
+        start = said.start() if said else linked.start
+        return replace(linked, times=(lasting,), mention=mark, covered=((start, linked.end),))
+
+    def _dated_for(self, value: Time, names: Sequence[Mention], reason: Mention, mark: Mention | None) -> Link | None:
+        """ "Radiotherapy for bone metastasis within 2 weeks": the time dates the radiotherapy."""
+        act = names[-1] if names else None
+        if act is None or not _FOR.fullmatch(self._text, act.end, reason.start):
+            return None
+        if _OF_OTHER.search(self._text, max(0, act.start - 40), act.start) and not _OF_OWN.search(
+            self._text, max(0, act.start - 40), act.start
+        ):
+            return None
+        subject = Subject(act.label, act.start, act.end, _text(self._text, act), act)
+        return Link(value, (subject,), "", times=(value,), covered=((act.start, act.end), (value.start, value.end)), mention=mark)
 
     def _anchored_later(self, value: Time) -> bool:
         """Whether a later window of the sentence names the anchor that this one lacks: "within 2 weeks or … before surgery"."""
@@ -733,6 +770,8 @@ _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
 _OFTEN = re.compile(r"\s?(?:per|a|an|each|every|/)\s?(?P<time>day|night|week|month|year|hour)\b", re.IGNORECASE)
 _RATES = {"day": "/d", "night": "/d", "week": "/wk", "month": "/mo", "year": "/a", "hour": "/h"}
 _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)
+_FOR = re.compile(r"\s(?:therapy\s|treatment\s)?for\s(?:(?:the|a|an|any|other|severe|acute|chronic|symptomatic)\s)*", re.IGNORECASE)
+_DURATION_OF = re.compile(r"\bduration of\s(?:the\s|his\s|her\s|their\s)?$", re.IGNORECASE)
 _NAMES_ANCHOR = re.compile(
     r"\b(?:prior|before|preceding|past|last|previous|of|from|ago|after|following|during|at)\b", re.IGNORECASE
 )
@@ -743,12 +782,12 @@ _OF_OTHER = re.compile(
 _OF_OWN = re.compile(
     r"\b(?:history of|diagnos(?:is|ed) (?:of|with)|episodes? of|evidence of|presence of|use of|(?:treatment|therapy|treated|vaccinated|vaccination|immunization|patients|subjects|participants|those|individuals) with|receipt of|"
     r"doses? of|administration of|occurrence of|onset of|attacks? of|intake of|initiation of|participation in|exposure to|(?:patients|subjects|participants) on|currently on|been on|are on|is on|^on|infusions? of|"
-    r"injections? of|courses? of|cycles? of|lines? of|symptoms of|signs of|hospitali[sz](?:ed|ation) (?:for|with)|case of|recurrence of|development of|course of)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
+    r"injections? of|courses? of|cycles? of|lines? of|hospitali[sz](?:ed|ation) (?:for|with)|case of|recurrence of|development of|course of)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
     re.IGNORECASE,
 )
 _WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
 _VERBAL = re.compile(
-    r"(?:\b(?!bleeding|swelling|reading|finding|staging|walking|smoking|drinking|spacing|hearing|opening|imaging|vomiting|sleeping)\w{3,}ing|\b(?:provide|receive|received|occupying|include|includes|show|shows|able|willing|must|need|agree|use|uses|take|takes|took|consent|meet|undergo|underwent|failed|progressed|least|most))$|^(?:able|willing|ongoing)\b",
+    r"(?:\b(?!bleeding|swelling|reading|finding|staging|walking|smoking|drinking|spacing|hearing|opening|imaging|vomiting|sleeping)\w{3,}ing|\b(?:provide|receive|received|occupying|include|includes|show|shows|able|willing|must|need|agree|use|uses|take|takes|took|consent|meet|undergo|underwent|failed|progressed|least|most|diagnosed|treated|aged))$|^(?:able|willing|ongoing)\b",
     re.IGNORECASE,
 )
 _EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)

@@ -105,6 +105,11 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
         raise _Lost("a concentration of something that has none")
     if subject.kind == "PHRASE" and len(name) < 3:
         raise _Lost("a name that is none")
+    if subject.kind == "DRUG" and re.search(r"/[mdu]?L$", value.unit or ""):
+        level = analytes.analyte(subject.text)
+        if level is None:
+            raise _Lost("a level of a drug that the table does not know")
+        return _measured_fact(level, value, subject.text)
     if subject.kind == "PROCEDURE" and value.unit and not _RADIATION.match(value.unit):
         raise _Lost("a number of an act that is neither a count nor a dose")
     if subject.kind == "PHRASE" and subject.mention:
@@ -189,7 +194,7 @@ def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | Non
 
 
 _MODIFIERS = re.compile(
-    r"\b(?:non-?fasting|fasting|resting|sitting|seated|supine|standing|random|(?:pre|post)-?\s?bronchodilator|(?:pre|post)-?operative|nocturnal|ambulatory|peak|trough)\b"
+    r"\b(?:non-?fasting|fasting|resting|sitting|seated|supine|standing|random|(?:pre|post)-?\s?bronchodilator|(?:pre|post)-?operative|peak|trough)\b"
 )
 _OF_PREDICTED = re.compile(r"(?:%|percent(?:age)?)\s?(?:of\s)?pred", re.IGNORECASE)
 _Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGNORECASE)
@@ -385,15 +390,37 @@ class _Reader:
         if value.form == "pair" or len(one.subjects) == 2 and value.second:
             return self._pair(one, value)
         made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
+        if method := self._method(one):
+            made = [f.model_copy(update={"method": method}) for f in made]
+            self.facts[-len(made) :] = made
         if any(f.range and f.range.measures == "dose" for f in made) and _PER.match(self._text, one.end):
             raise _Lost("a dose whose time stands apart")
         if one.change:
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
             way = {"qualifiers": (one.change,)} if one.change != "change" else {}
-            made = [f.model_copy(update={"range": c, "canonical": None, **way}) for f, c in zip(made, changed, strict=True)]
+            assumed = [bool(f.repairs and "predicted" in f.repairs[-1]) for f in made]
+            changed = [
+                c.model_copy(update={"relative_to": None, "relation": None}) if a else c
+                for c, a in zip(changed, assumed, strict=True)
+            ]
+            made = [
+                f.model_copy(update={"range": c, "canonical": None, "repairs": f.repairs[:-1] if a else f.repairs, **way})
+                for f, c, a in zip(made, changed, assumed, strict=True)
+            ]
             self.facts[-len(made) :] = made
         joined = _join(self._op(one), made)
         return schema.Not(rule=joined) if one.outside else joined
+
+    def _method(self, one: Link) -> str | None:
+        """How a value is measured, where that stands within its link or right behind it: "by echocardiogram"."""
+        own = {s.mention for s in one.subjects}
+        inside = [
+            m for m in self._mentions if m.label == "PROCEDURE" and m not in own and one.start <= m.start and m.end <= one.end
+        ]
+        if inside:
+            return " or ".join(self._text[m.start : m.end] for m in inside)
+        found = _FORMULA.match(self._text, one.end)
+        return found["name"] if found else None
 
     def _dated(self, one: Link, time: Time) -> Rule:
         """What a time phrase dates, as facts with that window."""
@@ -742,12 +769,12 @@ class _Reader:
 
     def _twice(self, nodes: Sequence[_Node]) -> bool:
         """Whether two parts bound the same thing: a condition that was not read tells them apart."""
-        seen: set[tuple[str, str]] = set()
+        seen: dict[tuple[str, str], _Node] = {}
         for node in nodes:
-            own = {(f.about, f.name) for f in facts_in(node.rule) if f.range is not None}
-            if own & seen:
-                return True
-            seen |= own
+            for key in {(f.about, f.name) for f in facts_in(node.rule) if f.range is not None}:
+                if key in seen and not _ONLY_JOINED.fullmatch(self._text, seen[key].end, node.start):
+                    return True
+                seen[key] = node
         return False
 
     def _with_children(
@@ -884,6 +911,8 @@ class _Reader:
                 piece = ""
             if kind is None and piece and (piece.isdigit() or not piece[0].isalpha()) and not piece[0].isdigit():
                 continue
+            if piece.rstrip(".") in ("i.e", "ie", "namely"):
+                kind = "same"
             if kind is None and piece in negation:
                 kind = "not"
                 denied = found.start()
@@ -960,13 +989,19 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
 
 
+_ONLY_JOINED = re.compile(r"[\s,;]*(?:(?:and|or|but|to|and/or)[\s,]*)*", re.IGNORECASE)
+_FORMULA = re.compile(
+    r"[\s,(\[]*(?:(?:as|calculated|estimated|determined|measured|assessed|using|by|per|with|via|the|according|to|based|on|modified|of|method)[\s,]+)*"
+    r"(?P<name>(?:modified\s)?Cockcroft(?:[\s-]*(?:and|&)?[\s-]*Gault)?|Cockroft(?:[\s-]*(?:and|&)?[\s-]*Gault)?|CKD-?EPI|MDRD|Jelliffe|Schwartz|Fridericia|Bazett)",
+    re.IGNORECASE,
+)
 _PER = re.compile(
     r"[^,;.()]{0,40}?(?:\b(?:per|every|each)\s(?:day|week|month|year|kg|dose)|/\s?(?:day|d|wk|week|kg|m2)\b|\bdaily\b|\bweekly\b|\ba\sday\b)",
     re.IGNORECASE,
 )
 _TAKEN_OFF = re.compile(
     r"\b(?:off|discontinu\w*|stop\w*|ceas\w*|withdr\w*|wash-?\s?out|abstain\w*|abstin\w*|refrain\w*|avoid\w*|hold|held|interrupt\w*|unwilling|contact|exposed|relatives?|family|negative|absence|"
-    r"inability|unable|fail\w*|stability|stable|resol\w*|recover\w*|free)\b",
+    r"inability|unable|fail\w*|stability|resol\w*|recover\w*|free)\b",
     re.IGNORECASE,
 )
 _PLANNED = re.compile(
@@ -1022,10 +1057,11 @@ _CONDITION_WORDS = frozenset(
 class _Part:
     """A part of a criterion's row: a node or words that say more, each with its rule, or a sign of how these join."""
 
-    kind: Literal["node", "said", "and", "or", "comma", "semi", "stop", "open", "close", "not"]
+    kind: Literal["node", "said", "and", "or", "comma", "semi", "stop", "open", "close", "not", "same"]
     rule: Rule | None
     start: int
     end: int
+    bracketed: bool = False  # it stands in brackets, and says how what is before them is meant
 
 
 _SAYING = frozenset(
@@ -1114,7 +1150,7 @@ class _Structure:
             if _PERMITS.search(text):
                 return schema.Note(text=text, reason="permitted")
             return schema.Unsupported(text=text, reason="unparsed")
-        if any(_TURNS.search(self._text, p.start, p.end) for p in said):
+        if any(_TURNS.search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
             raise _Lost("words that turn what stands beside them")
         return self._sentence(parts)
 
@@ -1142,7 +1178,7 @@ class _Structure:
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
                         if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
                             target.append(_Part("or", None, inner[0].start, inner[0].start))  # "ECOG ≤ 2 (Karnofsky ≥ 60 %)"
-                        target.append(_Part("node", rule, inner[0].start, inner[-1].end))
+                        target.append(_Part("node", rule, inner[0].start, inner[-1].end, bracketed=True))
             else:
                 (stack[-1] if stack else flat).append(part)
         for left in stack:
@@ -1169,7 +1205,12 @@ class _Structure:
             if part.kind == "not":
                 negated = reaching = True
                 continue
+            if part.kind == "same":
+                signs = set()
+                continue
             if part.rule is None:
+                if negated:
+                    raise _Lost("a negation behind what it denies")
                 signs.add(part.kind)
                 reaching = negated = False
                 continue
@@ -1191,6 +1232,8 @@ class _Structure:
             else:
                 clusters[-1].append(part)
             signs = set()
+        if negated:
+            raise _Lost("a negation behind what it denies")
         return self._merged(clusters, joins)
 
     def _merged(self, clusters: list[list[_Part]], joins: list[set[str]]) -> tuple[list[list[_Part]], list[set[str]]]:
@@ -1209,7 +1252,7 @@ class _Structure:
                 between.append(joins[number - 1])
             kept.append(list(cluster))
         for number, cluster in enumerate(kept):
-            mixed = cluster[0].kind == "said" and any(p.kind == "node" for p in cluster)
+            mixed = cluster[0].kind == "said" and any(p.kind == "node" and not p.bracketed for p in cluster)
             inner = re.search(r"\b(?:or|and)\b", self._text[cluster[0].start : cluster[0].end])
             if mixed and self._kind == "exclusion" and (number or inner):
                 raise _Lost("whether a value narrows the words before it is open")
@@ -1250,9 +1293,10 @@ class _Structure:
         kinds = {p.kind for p in cluster}
         if kinds == {"node"}:
             return True
-        if kinds != {"said"}:
+        words_only = [p for p in cluster if p.kind == "said"]
+        if not words_only or any(p.kind == "node" and not p.bracketed for p in cluster) or cluster[0].kind != "said":
             return False
-        start, end = cluster[0].start, cluster[-1].end
+        start, end = words_only[0].start, words_only[-1].end
         if _ATTACHED.match(self._text, start, end):
             return False
         # the word beside "or" belongs to a name: "… require medical or surgical intervention" has none there
