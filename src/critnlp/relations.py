@@ -452,6 +452,9 @@ class _Linker:
         if (value.unit not in TIME_UNITS and not value.age and value.unit is not None) or value.relative_to is not None:
             return None
         behind = _AGE_BEHIND.match(self._text, value.end)
+        if gestation := _GESTATION.match(self._text, value.end):
+            subject = Subject("PHRASE", gestation.start("name"), gestation.end(), "gestational age")
+            return Link(value, (subject,), covered=((value.start, gestation.end()),))
         if value.age or behind:
             end = behind.end() if behind else value.end
             return Link(value, (Subject("AGE", value.start, end, "age"),), covered=((value.start, end),))
@@ -480,7 +483,7 @@ class _Linker:
             return None
         gap = self._text[last.value.end : value.start]
         named = any(m.label in MEASURED and last.value.end <= m.start and m.end <= value.start for m in self._names)
-        if named or len(gap) > 140 or re.search(r"[.!?]\s|;(?!\s*(?:or|if|in|for|≤|<|>|≥|\())", gap):
+        if named or len(gap) > 140 or re.search(r"[.!?]\s|;(?!\s*(?:or|if|in|for|≤|<|>|≥|\(|$))", gap):
             return None
         if not _compatible(last.value, value) or (last.behind and not value.unit):
             return None
@@ -556,7 +559,7 @@ class _Linker:
             return None  # "BAY 43-9006"
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
-        if any(word.lower() in words("negation") for word in found) or _VERBAL.search(kept):
+        if any(word.lower() in words("negation") - {"free"} for word in found) or _VERBAL.search(kept):
             return None
         inner = [m for m in self._mentions if start <= m.start and m.end <= end and m.label in SUBJECTS]
         if any(m.label in MEASURED for m in inner):
@@ -782,7 +785,7 @@ _OF_OTHER = re.compile(
 _OF_OWN = re.compile(
     r"\b(?:history of|diagnos(?:is|ed) (?:of|with)|episodes? of|evidence of|presence of|use of|(?:treatment|therapy|treated|vaccinated|vaccination|immunization|patients|subjects|participants|those|individuals) with|receipt of|"
     r"doses? of|administration of|occurrence of|onset of|attacks? of|intake of|initiation of|participation in|exposure to|(?:patients|subjects|participants) on|currently on|been on|are on|is on|^on|infusions? of|"
-    r"injections? of|courses? of|cycles? of|lines? of|hospitali[sz](?:ed|ation) (?:for|with)|case of|recurrence of|development of|course of)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
+    r"injections? of|courses? of|cycles? of|lines? of|case of|recurrence of|development of|course of|duration of)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
     re.IGNORECASE,
 )
 _WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
@@ -797,7 +800,8 @@ _BLOOD_PRESSURE = re.compile(
 )
 _OUTSIDE = re.compile(r"\b(?:outside(?: of)?|not (?:with)?in|not between|out of)\b(?: the| a)?(?: range(?: of)?)?", re.IGNORECASE)
 _SCALE_SPAN = re.compile(
-    r"[\s-]*(?:points?[\s-]?)?(?:\w+[\s-])?(?:numeric|numerical|rating|visual|analogu?e|likert|NRS|VAS|scale)\b", re.IGNORECASE
+    r"[\s-]*(?:points?[\s-]?)?(?:\w+[\s-])?(?:numeric|numerical|rating|visual\s?analog\w*|analogu?e|likert|NRS|VAS|scale)\b",
+    re.IGNORECASE,
 )
 _UNIT_NOUNS = frozenset({"letters", "points", "copies", "cells", "score", "pack-years", "log10 copies"})
 _NOUN = re.compile(
@@ -816,6 +820,7 @@ _PERSON = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"\s*(?:$|[,;.)]|who\b|with\b|and\b(?! (?:than|\w+ [<>≤≥])))", re.IGNORECASE)
+_GESTATION = re.compile(r"\s?(?:\(?(?:in|of)\s)?(?P<name>gestational\sage|gestation|GA)\b\)?", re.IGNORECASE)
 _OTHER_AGE = re.compile(
     r"\b(?:gestational|post-?menstrual|corrected|bone|mental|maternal|paternal|donor|chronological|lung|fetal|post-?conceptional)[\s-]?$",
     re.IGNORECASE,

@@ -19,6 +19,7 @@ from typing import Literal
 from critnlp import analytes, lexicon, schema, units
 from critnlp.categories import categorize
 from critnlp.quantities import TIME_UNITS, Bound, Threshold
+from critnlp.quantities import find as find_thresholds
 from critnlp.relations import Link, Result, Subject, Value, link, relations_of
 from critnlp.staging import Staging
 from critnlp.tagging import Mention, Span, Tagged, find_times, words
@@ -103,7 +104,7 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
         and (value.unit or "")[0] != "{"
     ):
         raise _Lost("a concentration of something that has none")
-    if subject.kind == "PHRASE" and len(name) < 3:
+    if subject.kind == "PHRASE" and len(name) < 2:
         raise _Lost("a name that is none")
     if subject.kind == "DRUG" and re.search(r"/[mdu]?L$", value.unit or ""):
         level = analytes.analyte(subject.text)
@@ -194,7 +195,7 @@ def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | Non
 
 
 _MODIFIERS = re.compile(
-    r"\b(?:non-?fasting|fasting|resting|sitting|seated|supine|standing|random|(?:pre|post)-?\s?bronchodilator|(?:pre|post)-?operative|peak|trough)\b"
+    r"\b(?:non-?fasting|fasting|random|(?:pre|post)-?\s?bronchodilator|(?:pre|post)-?operative|peak|trough)\b"
 )
 _OF_PREDICTED = re.compile(r"(?:%|percent(?:age)?)\s?(?:of\s)?pred", re.IGNORECASE)
 _Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGNORECASE)
@@ -543,6 +544,8 @@ class _Reader:
             if self._excepted > group[0].end:
                 covered.append((group[0].end, self._excepted))
             return rules[0], tuple(covered)
+        if len(group) == 1 and conditions[0] and conditions[0].negated:
+            return rules[0], tuple(span for one in group for span in one.covered)
         if len(group) == 1:
             return self._conditioned(conditions[0], rules[0], group[0]), tuple(covered)
         covered += [(first.value.end, second.value.start) for first, second in zip(group, group[1:], strict=False)]
@@ -836,7 +839,7 @@ class _Reader:
         """Life expectancies: "Life expectancy of at least 12 weeks"."""
         found: list[_Node] = []
         for one in _LIFE.finditer(self._text):
-            for value in thresholds_in(self._text, one.end()):
+            for value in thresholds_in(self._text, one.end(), bare="minimum" in one[0].lower()):
                 gap = self._text[one.end() : value.start]
                 if len(gap) > 60 or not re.fullmatch(
                     r"[\s:,=(-]*(?:(?:is|are|was|of|a|an|must|should|be|will|to|with|at|as|the|has|have|being|that|estimated|expected|which|than|period|predicted|judged|for|in|by|investigator|physician|opinion|treating|assessed|according|and)[\s:,]+)*(?:\()?",
@@ -1001,7 +1004,7 @@ _PER = re.compile(
 )
 _TAKEN_OFF = re.compile(
     r"\b(?:off|discontinu\w*|stop\w*|ceas\w*|withdr\w*|wash-?\s?out|abstain\w*|abstin\w*|refrain\w*|avoid\w*|hold|held|interrupt\w*|unwilling|contact|exposed|relatives?|family|negative|absence|"
-    r"inability|unable|fail\w*|stability|resol\w*|recover\w*|free)\b",
+    r"inability|unable|fail(?:ed|s|ing)|stability|resol\w*|recover\w*|free)\b",
     re.IGNORECASE,
 )
 _PLANNED = re.compile(
@@ -1105,7 +1108,7 @@ _PERMITS = re.compile(
 # Words after which a fact beside them may be meant otherwise than it stands.
 _TURNS = re.compile(
     r"\b(?:if|unless|except|exceptions?|excepting|only|when|whenever|provided|such as|e\.?g\b|for example|either|however|instead|refrain|inability|unable|alternatively|otherwise|"
-    r"in (?:the )?(?:case|event) of|allow(?:ed)?|permitted|acceptable|eligible|may|opinion|contact|rather|neither|nor|than|compared|versus|examples?|discontinu\w*|fail\w*|exclud\w*|"
+    r"in (?:the )?(?:case|event) of|allow(?:ed)?|permitted|acceptable|eligible|may|opinion|contact|(?:rather|other) than|neither|nor|compared|versus|examples?|discontinu\w*|fail(?:ed|s|ing)|exclud\w*|"
     r"prohibited|planned|until)\b",
     re.IGNORECASE,
 )
@@ -1350,11 +1353,11 @@ def _unsupported_in(rule: Rule) -> Iterator[schema.Unsupported]:
                     yield from _unsupported_in(branch)
 
 
-def thresholds_in(text: str, start: int) -> Iterator[Threshold]:
-    """The comparisons behind a place of the text."""
-    from critnlp.quantities import find
-
-    return (value for value in find(text) if value.start >= start and value.form != "bare")
+def thresholds_in(text: str, start: int, *, bare: bool = False) -> Iterator[Threshold]:
+    """The comparisons behind a place of the text; where `bare` ("a minimum life expectancy of 12 weeks") lone numbers too."""
+    for value in find_thresholds(text):
+        if value.start >= start and (bare or value.form != "bare"):
+            yield replace(value, form="bound") if value.form == "bare" else value
 
 
 def read(tagged: Tagged, children: Sequence[str] = ()) -> Reading:
