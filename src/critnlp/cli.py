@@ -136,7 +136,7 @@ def explain(
     """Show how one line of text is read: names, numbers, units, the rule, what was mended."""
     from rich.console import Console
 
-    from critnlp import exports, explanations, pipeline
+    from critnlp import explanations, exports, pipeline
 
     if text == "-":
         text = sys.stdin.read()

@@ -7,6 +7,7 @@ the last review. The first other line names the columns. A fault is reported wit
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -61,3 +62,14 @@ def load(name: str, make: Callable[[Row], T]) -> tuple[T, ...]:
         except ValueError as error:
             raise ModelError(f"{name}.csv:{number}: {error}") from None
     return tuple(made)
+
+
+@cache
+def _cues() -> dict[str, re.Pattern[str]]:
+    return dict(load("cues", lambda row: (row["cue"], re.compile(row["pattern"], re.IGNORECASE))))
+
+
+@cache
+def cue(name: str) -> re.Pattern[str]:
+    """The compiled pattern of a row of `cues.csv`. Raises KeyError for a name that the table lacks: a fault of the code."""
+    return _cues()[name]

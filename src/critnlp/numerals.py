@@ -67,7 +67,7 @@ def number_at(text: str, at: int) -> Number | None:
 
 def _in_digits(text: str, at: int) -> Number | None:
     found = _DIGITS.match(text, at)
-    if not found or not found[0].isascii() and not found["blanks"] and not found["middle"] and not found["apostrophes"]:
+    if not found or (not found[0].isascii() and not found["blanks"] and not found["middle"] and not found["apostrophes"]):
         return None
     end = found.end()
     if _ORDINAL.match(text, end):

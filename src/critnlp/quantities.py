@@ -340,10 +340,67 @@ def _comparators(place: str) -> tuple[re.Pattern[str], tuple[Op, ...]]:
 
 
 _COMPARING = frozenset(
-    """greater more higher larger older longer bigger better above over superior less lower smaller fewer younger shorter below
-    under inferior equal equals not no never at a the of minimum minimally min maximum maximally max does do must should may can
-    will shall without up strictly significantly exceed exceeds exceeded exceeding in beyond surpass surpasses surpassing beneath
-    minimal maximal""".split()
+    [
+        "greater",
+        "more",
+        "higher",
+        "larger",
+        "older",
+        "longer",
+        "bigger",
+        "better",
+        "above",
+        "over",
+        "superior",
+        "less",
+        "lower",
+        "smaller",
+        "fewer",
+        "younger",
+        "shorter",
+        "below",
+        "under",
+        "inferior",
+        "equal",
+        "equals",
+        "not",
+        "no",
+        "never",
+        "at",
+        "a",
+        "the",
+        "of",
+        "minimum",
+        "minimally",
+        "min",
+        "maximum",
+        "maximally",
+        "max",
+        "does",
+        "do",
+        "must",
+        "should",
+        "may",
+        "can",
+        "will",
+        "shall",
+        "without",
+        "up",
+        "strictly",
+        "significantly",
+        "exceed",
+        "exceeds",
+        "exceeded",
+        "exceeding",
+        "in",
+        "beyond",
+        "surpass",
+        "surpasses",
+        "surpassing",
+        "beneath",
+        "minimal",
+        "maximal",
+    ]
 )
 _POSTFIXED = frozenset({"or", "and", "minimum", "min", "maximum", "max", "at"})
 _JOINERS = frozenset({"and", "or", "to", "but", "between", "from", "through", "until", "and/or", "via"})
@@ -532,8 +589,44 @@ _COMPARED = frozenset({"the", "its", "their", "institutional", "of"})
 # --- the grammar ------------------------------------------------------------------------------------------------------
 
 _FILLERS = frozenset(
-    """the a an of age ages aged approximately about around approx score scores total value values level levels roughly only any
-    full is are to be at least or equal grade period circa ca year years""".split()
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "age",
+        "ages",
+        "aged",
+        "approximately",
+        "about",
+        "around",
+        "approx",
+        "score",
+        "scores",
+        "total",
+        "value",
+        "values",
+        "level",
+        "levels",
+        "roughly",
+        "only",
+        "any",
+        "full",
+        "is",
+        "are",
+        "to",
+        "be",
+        "at",
+        "least",
+        "or",
+        "equal",
+        "grade",
+        "period",
+        "circa",
+        "ca",
+        "year",
+        "years",
+    ]
 ) - {"or", "year", "years"}
 _OLD = re.compile(r"\b(?:older|younger)\b", re.IGNORECASE)
 _OUT_OF = re.compile(r"\s?/\s?(?:5|10|15|28|30|40|42|56|60|63|75|100)\b(?![/.,]?\d)")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from critnlp import analytes, quantities, schema
+from critnlp.lexicon import cue
 from critnlp.quantities import TIME_UNITS, Threshold
 from critnlp.staging import Staging
-from critnlp.tagging import AGE_BEFORE, WORDS_IN, Mention, Span, find_stages, find_times, glues, words
+from critnlp.tagging import WORDS_IN, Mention, Span, find_stages, find_times, glues, words
 from critnlp.windows import Time
 
 SUBJECTS = frozenset({"LAB", "SCALE", "BIOMARKER", "CONDITION", "DRUG", "PROCEDURE", "DEVICE", "OBSERVATION", "REPRODUCTIVE"})
@@ -75,11 +76,6 @@ _BRACKETED = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 
 # --- how names are joined ---------------------------------------------------------------------------------------------
 
-_COORDINATION = re.compile(
-    r"\s*(?:\((?:[^()]*)\)|\[[^\[\]]*\])?\s*(?P<sign>,\s?(?:and/or\b|and\b|or\b|&)|,|;|/|\+|\band/or\b|\band\b|\bor\b|&|\bas well as\b|\bplus\b)\s*(?:&\s)?"
-    r"(?:(?:the|an?|either|both|serum|plasma|total|elevated|increased|abnormal|level|levels|of|also|fasting|your|their)\s+)*"
-)
-
 
 def _coordinated(text: str, mentions: Sequence[Mention], last: Mention, floor: int) -> tuple[list[Mention], str]:
     """The names that share a value with `last`, in text order, and the joining word."""
@@ -89,7 +85,7 @@ def _coordinated(text: str, mentions: Sequence[Mention], last: Mention, floor: i
         if mention.end > group[0].start:
             continue
         between = text[mention.end : group[0].start]
-        found = _COORDINATION.fullmatch(between)
+        found = cue("coordination").fullmatch(between)
         if not found:
             if between.strip() in ("(", "[") and text[group[-1].end :][:2].strip()[:1] in (")", "]"):
                 continue  # "AST (SGOT)": another name of the same thing
@@ -97,7 +93,7 @@ def _coordinated(text: str, mentions: Sequence[Mention], last: Mention, floor: i
             if (
                 inner.endswith(("(", "["))
                 and text[mention.end : mention.end + 1] in (")", "]")
-                and _COORDINATION.fullmatch(text[mention.end + 1 : group[0].start])
+                and cue("coordination").fullmatch(text[mention.end + 1 : group[0].start])
             ):
                 continue
             break
@@ -157,19 +153,12 @@ _RESULTS = {
     "mutant": "mutated", "wild type": "wild type", "wild-type": "wild type", "amplified": "amplified",
     "overexpressed": "overexpressed", "not detected": "undetectable", "detected": "detectable",
 }  # fmt: skip
-_NORMAL = re.compile(
-    r"(?:with)?in (?:the )?(?:(?:institutional|laboratory|lab|local|reference|adult) )*(?:normal|reference)(?: (?:institutional|laboratory|lab|reference))*"
-    r"(?: (?:limits?|ranges?|values?|levels?))+(?: (?:for|of|at) (?:age|normal|the (?:institution|laboratory|lab)))?"
-    r"|within (?:the )?(?:(?:institutional|laboratory|lab|local) )*limits? of normal(?: range)?|\bWNL\b|\bnormal range\b"
-    r"|(?<=\w)\s?\(\+\)|(?<=[A-Za-z])\+(?![\w+])|(?<=\w)\s?\(-\)(?!\w)|below (?:the )?(?:lower )?(?:limits?|levels?) of (?:detection|quantification|quantitation)|not detect(?:ed|able)",
-    re.IGNORECASE,
-)
 
 
 def results(text: str, mentions: Sequence[Mention]) -> Iterator[Result]:
     """The qualitative results of a text: the RESULT mentions, and normal limits in words."""
     taken: list[Span] = []
-    for found in _NORMAL.finditer(text):
+    for found in cue("normal").finditer(text):
         value = "undetectable" if "detect" in found[0].lower() or "quanti" in found[0].lower() else "normal"
         if found[0].strip() in ("(+)", "+", "(-)"):
             value = "negative" if "-" in found[0] else "positive"
@@ -265,10 +254,10 @@ class _Linker:
     def _of_threshold(self, value: Threshold, floor: int, ceiling: int) -> Link | None:
         text = self._text
         count = value.unit is None and value.relative_to is None and not value.age and value.form in ("bound", "range")
-        if value.form == "range" and _SCALE_SPAN.match(text, value.end):
+        if value.form == "range" and cue("scale_span").match(text, value.end):
             return None  # "on the 0-10 numeric rating scale"
         if value.reversed:
-            if aged := _AGE_NEXT.match(text, value.end):
+            if aged := cue("age_next").match(text, value.end):
                 subject = Subject("AGE", aged.start("age"), aged.end("age"), aged["age"], self._demographic(aged.start("age")))
                 return Link(value, (subject,), covered=((value.start, aged.end("age")),), behind=True)
             return self._behind(value, ceiling) or self._phrase_behind(value, ceiling)
@@ -306,8 +295,8 @@ class _Linker:
 
     def _scored(self, value: Threshold, floor: int) -> Link | None:
         """ "A score of 24 or above on the Folstein Mini-Mental State Exam"."""
-        before = _SCORE.search(self._text, floor, value.start)
-        on = _ON.match(self._text, value.end) if before else None
+        before = cue("score").search(self._text, floor, value.start)
+        on = cue("on").match(self._text, value.end) if before else None
         if before is None or on is None:
             return None
         mention = next((m for m in self._names if m.label == "SCALE" and on.start("name") <= m.start < on.end("name")), None)
@@ -320,7 +309,7 @@ class _Linker:
         """A count whose noun was read as its unit: "≥ 3 seizures per month"."""
         if not value.unit or not value.unit.startswith("{") or value.unit.partition("}")[0][1:] in _UNIT_NOUNS:
             return None
-        found = _NOUN.search(self._text, value.start, value.end)
+        found = cue("noun").search(self._text, value.start, value.end)
         if not found:
             return None
         inner = next((m for m in self._names if m.start < found.end() and found.start() < m.end), None)
@@ -370,12 +359,12 @@ class _Linker:
             gap = "" if gap.strip() == "." else gap  # "Platelet count. > 100,000/mm3"
             if mention.label not in MEASURED and self._bracketed(mention, value):
                 continue  # "LVEF (by echocardiogram) ≥ 50 %"
-            if mention.label == "PROCEDURE" and _BY.search(self._text[: mention.start]):
+            if mention.label == "PROCEDURE" and cue("by").search(self._text[: mention.start]):
                 continue  # "EF measured by echocardiogram or MUGA scan of ≥ 45 %"
             changing = _CHANGING.search(gap)
             if changing:
                 gap = gap[: changing.start()] + " " + gap[changing.end() :]
-            away = _OUTSIDE.search(gap)
+            away = cue("outside").search(gap)
             outside = away is not None
             if away:
                 gap = gap[: away.start()] + " " + gap[away.end() :]
@@ -403,7 +392,7 @@ class _Linker:
     def _with_extreme(self, linked: Link) -> Link:
         """ "Minimum hemoglobin of 8 g/dL": the comparator stands before the name. "BP ≥ 160 systolic": the name is behind."""
         value = linked.value
-        found = _EXTREME.search(self._text, max(0, linked.start - 24), linked.start)
+        found = cue("extreme").search(self._text, max(0, linked.start - 24), linked.start)
         if found and isinstance(value, Threshold) and value.form == "bare" and value.low:
             low = value.low if found[0].lower().startswith("min") else None
             value = replace(value, form="bound", low=low, high=None if low else value.low)
@@ -412,7 +401,7 @@ class _Linker:
             linked = replace(linked, change=_direction(grown[0]), covered=((grown.start(), linked.end),))
         pressure = linked.subjects[0]
         part = _PRESSURE.match(self._text, linked.end)
-        if part and len(linked.subjects) == 1 and pressure.kind == "LAB" and _BLOOD_PRESSURE.fullmatch(pressure.text):
+        if part and len(linked.subjects) == 1 and pressure.kind == "LAB" and cue("blood_pressure").fullmatch(pressure.text):
             named = replace(pressure, text=f"{part['part'].lower()} blood pressure")
             linked = replace(linked, subjects=(named,), covered=((linked.start, part.end()),))
         return linked
@@ -428,20 +417,20 @@ class _Linker:
         for time in self._times:
             for at in range(max(time.start, start), min(time.end, end)):
                 gap[at - start] = " "
-        for visit in _VISIT.finditer(self._text, start, end):
+        for visit in cue("visit").finditer(self._text, start, end):
             gap[visit.start() - start : visit.end() - start] = " " * len(visit[0])
         for mention in self._mentions:
             if mention.label == "PROCEDURE" and start <= mention.start and mention.end <= end:
-                if _BY.search(self._text[start : mention.start]):
+                if cue("by").search(self._text[start : mention.start]):
                     gap[mention.start - start : mention.end - start] = " " * (mention.end - mention.start)
         return "".join(gap)
 
     def _age(self, value: Threshold, floor: int) -> Link | None:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
-        found = AGE_BEFORE.search(before)
-        if found and _OTHER_AGE.search(before[: found.start("age")]):
-            start = floor + _OTHER_AGE.search(before[: found.start("age")]).start()  # type: ignore[union-attr]
+        found = cue("age_before").search(before)
+        if found and cue("other_age").search(before[: found.start("age")]):
+            start = floor + cue("other_age").search(before[: found.start("age")]).start()  # type: ignore[union-attr]
             end = floor + found.end("age")
             subject = Subject("PHRASE", start, end, self._text[start:end], self._demographic(start))
             return Link(value, (subject,), covered=((start, value.end),))
@@ -451,8 +440,8 @@ class _Linker:
             return self._with_extreme(Link(value, (subject,), covered=((start, value.end),)))
         if (value.unit not in TIME_UNITS and not value.age and value.unit is not None) or value.relative_to is not None:
             return None
-        behind = _AGE_BEHIND.match(self._text, value.end)
-        if gestation := _GESTATION.match(self._text, value.end):
+        behind = cue("age_behind").match(self._text, value.end)
+        if gestation := cue("gestation").match(self._text, value.end):
             subject = Subject("PHRASE", gestation.start("name"), gestation.end(), "gestational age")
             return Link(value, (subject,), covered=((value.start, gestation.end()),))
         if value.age or behind:
@@ -462,10 +451,10 @@ class _Linker:
         if last and last.subjects and last.subjects[0].kind == "AGE" and self._only_people(self._text[last.end : value.start]):
             return Link(value, (last.subjects[0],), covered=((value.start, value.end),), inherited=True)
         only = self._only_people(before)
-        people = value.unit == "a" and value.form in ("bound", "range") and (only or _PERSON.search(before))
+        people = value.unit == "a" and value.form in ("bound", "range") and (only or cue("person").search(before))
         if value.unit is None and value.form == "bound":  # "patients < 18"
-            people = only and _PERSON.search(before) and _ALONE.match(self._text, value.end)
-        if people and not _NOT_AGE.match(self._text, value.end):
+            people = only and cue("person").search(before) and _ALONE.match(self._text, value.end)
+        if people and not cue("not_age").match(self._text, value.end):
             return Link(value, (Subject("AGE", value.start, value.end, "age"),), covered=((value.start, value.end),))
         return None
 
@@ -479,7 +468,7 @@ class _Linker:
     def _inherited(self, value: Threshold) -> Link | None:
         """The subjects of the value before, where this is its other bound: "> 470 ms (women) or > 450 ms (men)"."""
         last = self._links[-1] if self._links else None
-        if last is None or not isinstance(last.value, Threshold) or last.subjects[0].kind == "PHRASE" and last.behind:
+        if last is None or not isinstance(last.value, Threshold) or (last.subjects[0].kind == "PHRASE" and last.behind):
             return None
         gap = self._text[last.value.end : value.start]
         named = any(m.label in MEASURED and last.value.end <= m.start and m.end <= value.start for m in self._names)
@@ -489,17 +478,17 @@ class _Linker:
             return None
         if value.form == "bare" and not (
             gap.strip() in ("(", "[", "or", "/", "(or", "=", "i.e.", "(i.e.", "(=", "((", "≈")
-            or _CONDITIONAL.search(gap + self._text[value.end : value.end + 40])
+            or cue("conditional").search(gap + self._text[value.end : value.end + 40])
         ):
             return None
-        if value.form != "bare" and not (_ALTERNATIVE.search(gap) and self._says_nothing_else(last.value.end, value.start)):
+        if value.form != "bare" and not (cue("alternative").search(gap) and self._says_nothing_else(last.value.end, value.start)):
             return None
         return Link(value, last.subjects, last.joined, covered=((value.start, value.end),), inherited=True)
 
     def _says_nothing_else(self, start: int, end: int) -> bool:
         """Whether the words between two bounds name no other thing: joining words, people, and a condition at most."""
         gap = self._text[start:end]
-        if _CONDITIONAL.search(gap):
+        if cue("conditional").search(gap):
             return True
         for mention in self._mentions:
             if (
@@ -528,7 +517,7 @@ class _Linker:
             group, signs = [mention], set()
             for other in self._names:
                 if other.start >= group[-1].end and other.label == mention.label and other.end <= ceiling:
-                    found = _COORDINATION.fullmatch(self._text[group[-1].end : other.start])
+                    found = cue("coordination").fullmatch(self._text[group[-1].end : other.start])
                     if not found or _value_follows(self._text, other.end):
                         break
                     signs.add(found["sign"].replace(",", "").strip())
@@ -544,12 +533,12 @@ class _Linker:
         if opening:  # "large defect (> 38 mm)"
             before = before[: opening.start()]
         masked = _BRACKETED.sub(lambda found: "\x00" * len(found[0]), before)
-        clause = _CLAUSE.split(masked)[-1]
+        clause = cue("clause").split(masked)[-1]
         start = floor + len(before) - len(clause)
         kept = clause.rstrip(" :,=(-–\x00")
         while kept and (last := re.search(r"(?:^|\s)([^\s]+)$", kept)) and last[1].lower().strip("():,") in words("glue") - _NAMING:
             kept = kept[: last.start()].rstrip(" :,=(-–\x00")
-        lead = _LEADING.match(kept)
+        lead = cue("leading").match(kept)
         start += lead.end() if lead else 0
         kept = kept[lead.end() if lead else 0 :]
         end = start + len(kept)
@@ -559,7 +548,7 @@ class _Linker:
             return None  # "BAY 43-9006"
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
-        if any(word.lower() in words("negation") - {"free"} for word in found) or _VERBAL.search(kept):
+        if any(word.lower() in words("negation") - {"free"} for word in found) or cue("verbal").search(kept):
             return None
         inner = [m for m in self._mentions if start <= m.start and m.end <= end and m.label in SUBJECTS]
         if any(m.label in MEASURED for m in inner):
@@ -570,20 +559,20 @@ class _Linker:
     def _phrase_behind(self, value: Threshold, ceiling: int) -> Link | None:
         """Words behind a comparison: "at least two prior lines of therapy"."""
         behind = self._text[value.end : ceiling]
-        found = None if value.unit in TIME_UNITS else _PHRASE_BEHIND.match(behind)
+        found = None if value.unit in TIME_UNITS else cue("phrase_behind").match(behind)
         if not found:
             return None
         phrase = found["phrase"].rstrip(" ,-")
         if stop := re.search(r"\s\w+ing\b", phrase):
             phrase = phrase[: stop.start()]
         content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
-        if not content or _OF_FOLLOWING.match(phrase):
+        if not content or cue("of_listed").match(phrase):
             return None
         start = value.end + found.start("phrase")
         end = start + len(phrase)
         inner = next((m for m in self._names if start <= m.start and m.end <= end), None)
         subject = Subject("PHRASE", start, end, phrase, inner)
-        if value.unit is None and (often := _OFTEN.match(self._text, end)):
+        if value.unit is None and (often := cue("often").match(self._text, end)):
             value, end = replace(value, unit=_RATES[often["time"].lower()]), often.end()
         return Link(value, (subject,), covered=((value.start, end),), behind=True)
 
@@ -603,12 +592,12 @@ class _Linker:
         for mention in self._names:
             if mention.label != "CONDITION":
                 continue
-            if value.end <= mention.start <= ceiling and _OF.fullmatch(self._text[value.end : mention.start]):
+            if value.end <= mention.start <= ceiling and cue("of").fullmatch(self._text[value.end : mention.start]):
                 return self._linked(value, [mention], "", behind=True)
             if (
                 floor <= mention.start
                 and mention.end <= value.start
-                and _OF_BEFORE.fullmatch(self._text[mention.end : value.start])
+                and cue("of_before").fullmatch(self._text[mention.end : value.start])
             ):
                 return self._linked(value, [mention], "")
         return Link(value, (), covered=((value.start, value.end),))
@@ -621,7 +610,7 @@ class _Linker:
         if value.event:
             inside = [m for m in self._names if self._datable(m) and m.start < value.event[1] and value.event[0] < m.end]
             return replace(self._linked(value, inside, "", behind=True), times=(value,), mention=mark) if inside else None
-        if since := _SINCE.match(self._text, value.end):
+        if since := cue("since").match(self._text, value.end):
             return self._since(value, since.end(), ceiling, mark)
         if not value.windows:
             return self._lasting(value, floor, mark)
@@ -629,11 +618,11 @@ class _Linker:
             return None  # "hypothermia at admission < 30 °C"
         near = [m for m in self._names if self._datable(m) and floor <= m.start and m.end <= value.start]
         for mention in reversed(near[-1:]):
-            if not _DATING.fullmatch(self._text, mention.end, value.start) or _NUMBERED.search(self._text, 0, mention.start):
+            if not cue("dating").fullmatch(self._text, mention.end, value.start) or _NUMBERED.search(self._text, 0, mention.start):
                 return None
             if "(" in self._text[mention.end : value.start] and any(w.relation == "after" for w in value.windows):
                 return None
-            if _OF_OTHER.search(self._text, max(0, mention.start - 40), mention.start) and not _OF_OWN.search(
+            if cue("of_other").search(self._text, max(0, mention.start - 40), mention.start) and not cue("of_own").search(
                 self._text, max(0, mention.start - 40), mention.start
             ):
                 return self._dated_for(value, near[:-1], mention, mark)
@@ -643,8 +632,8 @@ class _Linker:
             if joined == ",":
                 return None
             first = group[0].start
-            if len(group) > 1 and _OF_OTHER.search(self._text, max(0, first - 40), first):
-                if not _OF_OWN.search(self._text, max(0, first - 40), first):
+            if len(group) > 1 and cue("of_other").search(self._text, max(0, first - 40), first):
+                if not cue("of_own").search(self._text, max(0, first - 40), first):
                     return None
             if self._anchored_later(value):
                 return None
@@ -653,7 +642,7 @@ class _Linker:
 
     def _datable(self, mention: Mention) -> bool:
         """Whether a mention is something that a time can date."""
-        return mention.label in DATED and not _UNDATED.search(self._text[mention.start : mention.end])
+        return mention.label in DATED and not cue("undated").search(self._text[mention.start : mention.end])
 
     def _lasting(self, value: Time, floor: int, mark: Mention | None) -> Link | None:
         """ "Duration of diabetes ≥ 5 years", "pain of at least 12 weeks' duration": it has lasted so long."""
@@ -681,9 +670,9 @@ class _Linker:
     def _dated_for(self, value: Time, names: Sequence[Mention], reason: Mention, mark: Mention | None) -> Link | None:
         """ "Radiotherapy for bone metastasis within 2 weeks": the time dates the radiotherapy."""
         act = names[-1] if names else None
-        if act is None or not _FOR.fullmatch(self._text, act.end, reason.start):
+        if act is None or not cue("for").fullmatch(self._text, act.end, reason.start):
             return None
-        if _OF_OTHER.search(self._text, max(0, act.start - 40), act.start) and not _OF_OWN.search(
+        if cue("of_other").search(self._text, max(0, act.start - 40), act.start) and not cue("of_own").search(
             self._text, max(0, act.start - 40), act.start
         ):
             return None
@@ -692,7 +681,7 @@ class _Linker:
 
     def _anchored_later(self, value: Time) -> bool:
         """Whether a later window of the sentence names the anchor that this one lacks: "within 2 weeks or … before surgery"."""
-        if _NAMES_ANCHOR.search(self._text, value.start, value.end):
+        if cue("names_anchor").search(self._text, value.start, value.end):
             return False
         stop = re.compile(r"[.;]\s|$").search(self._text, value.end)
         end = stop.start() if stop else len(self._text)
@@ -717,7 +706,7 @@ class _Linker:
             if (
                 other.start >= group[-1].end
                 and self._datable(other)
-                and _COORDINATION.fullmatch(self._text[group[-1].end : other.start])
+                and cue("coordination").fullmatch(self._text[group[-1].end : other.start])
             ):
                 group.append(other)
         return replace(self._linked(dated, group, "or" if len(group) > 1 else "", behind=True), times=(dated,), mention=mark)
@@ -739,124 +728,20 @@ class _Linker:
 
 
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
-_SINCE = re.compile(
-    r"\s*(?:(?:must|should)\s)?(?:have\s|has\s)?(?:elapsed\s|passed\s|out\s)?(?:since|from|after|beyond|following)\s"
-    r"(?:(?:the|any|last|prior|previous|most|recent|completion|of|end|receiving|their|dose|receipt|administration|a|an|all|time|treatment|with)\s)*",
-    re.IGNORECASE,
-)
-_DATING = re.compile(
-    r"[\s,(]*(?:(?:that|which|who|has|have|had|been|was|were|is|are|occurred|occurring|diagnosed|received|given|administered|completed|performed|ended|taken|"
-    r"treatment|therapy|use|used|at|any|time|documented|lasting|either|planned|initiated|started|event|events|episode|persisting|present|requiring)[\s,(]*)*",
-    re.IGNORECASE,
-)
 # words that a name may end in, though they may also stand between a name and its value
 _NAMING = frozenset({"index", "ratio", "count", "counts", "score", "scores", "scale", "volume", "rate", "test", "rating", "range"})
-_SCORE = re.compile(
-    r"\b(?:total |mean |average |overall |baseline )?(?:scores?|scoring|rating|rated)\s?(?:(?:of|is|was|as|at|a|to be)\s)*$",
-    re.IGNORECASE,
-)
-_ON = re.compile(
-    r"\s(?:points?\s)?(?:on|in|by|for|using|of)\s(?:the\s)?(?P<name>[^\W\d_][^,;.()<>≤≥]{1,80}?)(?=\s?(?:$|[,;.()]|\b(?:at|and|or|for|with|within|during|over|prior|before)\b))",
-    re.IGNORECASE,
-)
 _CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss|variation|variability|difference|fluctuation)"
 _CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
-_VISIT = re.compile(r"\bat\s(?:the\s)?(?:screening\s|baseline\s)?(?:visit|day|week|month|cycle|period)\s?[-−]?\d+\b", re.IGNORECASE)
-_WHICHEVER = re.compile(
-    r"[^.;]{0,40}?\bwhichever\s(?:is\s|comes\s|was\s)?(?:the\s)?(?P<way>longer|longest|greater|later|more|shorter|shortest|less|earlier|first)\b",
-    re.IGNORECASE,
-)
-_UNDATED = re.compile(r"consent|assent|potential|willing|able\b|ability|comply|agree|understand|questionnaire", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
-_OFTEN = re.compile(r"\s?(?:per|a|an|each|every|/)\s?(?P<time>day|night|week|month|year|hour)\b", re.IGNORECASE)
 _RATES = {"day": "/d", "night": "/d", "week": "/wk", "month": "/mo", "year": "/a", "hour": "/h"}
 _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)
-_FOR = re.compile(r"\s(?:therapy\s|treatment\s)?for\s(?:(?:the|a|an|any|other|severe|acute|chronic|symptomatic)\s)*", re.IGNORECASE)
 _DURATION_OF = re.compile(r"\bduration of\s(?:the\s|his\s|her\s|their\s)?$", re.IGNORECASE)
-_NAMES_ANCHOR = re.compile(
-    r"\b(?:prior|before|preceding|past|last|previous|of|from|ago|after|following|during|at)\b", re.IGNORECASE
-)
-_OF_OTHER = re.compile(
-    r"\b(?:for|than|except|with|off|to|of|due|by|against|from|after|following|requiring|in|on|about|without|despite|because)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
-    re.IGNORECASE,
-)
-_OF_OWN = re.compile(
-    r"\b(?:history of|diagnos(?:is|ed) (?:of|with)|episodes? of|evidence of|presence of|use of|(?:treatment|therapy|treated|vaccinated|vaccination|immunization|patients|subjects|participants|those|individuals) with|receipt of|"
-    r"doses? of|administration of|occurrence of|onset of|attacks? of|intake of|initiation of|participation in|exposure to|(?:patients|subjects|participants) on|currently on|been on|are on|is on|^on|infusions? of|"
-    r"injections? of|courses? of|cycles? of|lines? of|case of|recurrence of|development of|course of|duration of)\s(?:(?:the|a|an|any|their|other|severe|acute|chronic|known|suspected|confirmed|or)\s)*$",
-    re.IGNORECASE,
-)
 _WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
-_VERBAL = re.compile(
-    r"(?:\b(?!bleeding|swelling|reading|finding|staging|walking|smoking|drinking|spacing|hearing|opening|imaging|vomiting|sleeping)\w{3,}ing|\b(?:provide|receive|received|occupying|include|includes|show|shows|able|willing|must|need|agree|use|uses|take|takes|took|consent|meet|undergo|underwent|failed|progressed|least|most|diagnosed|treated|aged))$|^(?:able|willing|ongoing)\b",
-    re.IGNORECASE,
-)
-_EXTREME = re.compile(r"\b(?:min(?:imum|imal|\.)?|max(?:imum|imal|\.)?)\s(?:\w+\s)?$", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
-_BLOOD_PRESSURE = re.compile(
-    r"(?:(?:arterial|resting|sitting|seated|supine|office) )?(?:blood pressure|BP)(?: \(BP\))?", re.IGNORECASE
-)
-_OUTSIDE = re.compile(r"\b(?:outside(?: of)?|not (?:with)?in|not between|out of)\b(?: the| a)?(?: range(?: of)?)?", re.IGNORECASE)
-_SCALE_SPAN = re.compile(
-    r"[\s-]*(?:points?[\s-]?)?(?:\w+[\s-])?(?:numeric|numerical|rating|visual\s?analog\w*|analogu?e|likert|NRS|VAS|scale)\b",
-    re.IGNORECASE,
-)
 _UNIT_NOUNS = frozenset({"letters", "points", "copies", "cells", "score", "pack-years", "log10 copies"})
-_NOUN = re.compile(
-    r"(?<=\s)(?!or\b|more\b|than\b|less\b|least\b|fewer\b|most\b|not\b|at\b|a\b|and\b)[^\W\d_]{3,}(?:\s[^\W\d_]{3,})?(?=\s*(?:$|[,;.)/]|per\b|a\b|each\b|every\b|in\b|or\b|and\b))",
-    re.IGNORECASE,
-)
-_AGE_NEXT = re.compile(r"\s?(?:the\s)?(?:(?:patient|subject|participant)(?:'s)?\s)?(?P<age>age[ds]?)\b", re.IGNORECASE)
-_BY = re.compile(
-    r"(?:\b(?:by|on|per|using|via|with|at|or|and)\s|/\s?|,\s)(?:an?\s|the\s|2-?d\s|transthoracic\s|\w+\s)?$", re.IGNORECASE
-)
-_AGE_BEHIND = re.compile(
-    r"\s?(?:,\s?)?(?:\(?(?:in|of)\s)?(?:the\s)?age\b\)?(?! of \d)|\s?old\b|\s(?:and|or) (?:older|younger)\b", re.IGNORECASE
-)
-_PERSON = re.compile(
-    r"\b(?:patients?|subjects?|participants?|volunteers?|wom[ae]n|m[ae]n|males?|females?|adults?|children|infants?|boys|girls|individuals?|persons?|people)[\s,(\[:-]*(?:who |that )?(?:(?:are|is|were|be|being|aged|must be)\s)*$",
-    re.IGNORECASE,
-)
 _ALONE = re.compile(r"\s*(?:$|[,;.)]|who\b|with\b|and\b(?! (?:than|\w+ [<>≤≥])))", re.IGNORECASE)
-_GESTATION = re.compile(r"\s?(?:\(?(?:in|of)\s)?(?P<name>gestational\sage|gestation|GA)\b\)?", re.IGNORECASE)
-_OTHER_AGE = re.compile(
-    r"\b(?:gestational|post-?menstrual|corrected|bone|mental|maternal|paternal|donor|chronological|lung|fetal|post-?conceptional)[\s-]?$",
-    re.IGNORECASE,
-)
-_NOT_AGE = re.compile(
-    r"\s?(?:of|with|since|from|after|before|prior|ago|post|following|duration|history|experience|survival|in|for|earlier|previous|free|or more (?:of|since|after|before|ago)|apart)\b(?! age)",
-    re.IGNORECASE,
-)
-_ALTERNATIVE = re.compile(
-    r"^\s*(?:$|\(|\[|,|;|/|or\b|and\b|but\b|if\b|in\b|for\b|when\b|unless\b|except\b|with\b|without\b|on\b|to\b|\))", re.IGNORECASE
-)
-_CONDITIONAL = re.compile(
-    r"\b(?:if|unless|except|then|in case|in (?:the )?(?:presence|setting)|for (?:patients|subjects|participants|those)|in (?:patients|subjects)|when|with)\b",
-    re.IGNORECASE,
-)
-_CLAUSE = re.compile(
-    r"[,;:.](?:\s|$)|\(|\[|\b(?:and|or|with|whose|having|have|has|had|if|by|who|that|which|when|where|as|including|include|includes|show|shows|is defined|defined|e\.g\.|i\.e\.|in|for|of (?:patients|subjects) with)\b",
-    re.IGNORECASE,
-)
-_LEADING = re.compile(
-    r"[\s*•-]*(?:(?:the|an?|any|patients?|subjects?|participants?|their|his|her|a history of|presence of|known|current)\s+)*",
-    re.IGNORECASE,
-)
-_PHRASE_BEHIND = re.compile(
-    r"\s?(?:\([^()]{0,20}\)\s?)?(?:of\s|in\s)?(?P<phrase>(?:(?!(?:and|or|with|within|in|for|prior to|before|after|during|at|on|who|that|which|is|are|must|should|has|have|due|from|to|by|if|unless|as|per|but|defined|will|since|than|over|under|a|an|per|each|every|the)\b)[^\W_][\w'’/-]*[ ]?){1,7}(?:of\s(?:(?!(?:and|or|with|within|in|for|the following)\b)[\w'’/-]+[ ]?){1,4})?)",
-    re.IGNORECASE,
-)
-_OF_FOLLOWING = re.compile(r"(?:of )?(?:the |these )?(?:following|below|above|criteria|conditions)", re.IGNORECASE)
-_OF = re.compile(
-    r"[\s,(-]*(?:(?:of|in|the|disease|clinical|or|with|metastatic|unresectable|advanced|resectable|recurrent|symptomatic|congestive|chronic|confirmed|squamous|resected)\s)*\(?",
-    re.IGNORECASE,
-)
-_OF_BEFORE = re.compile(
-    r"[\s,:(–-]*(?:(?:of|in|at|with|is|are|being|as|by|disease|clinical|who|have|has|that|must|be|classified|defined|diagnosed|cirrhosis|the|meeting|patients)[\s,:(]+)*",
-    re.IGNORECASE,
-)
 
 
 def _direction(said: str) -> str:
@@ -868,7 +753,7 @@ def _direction(said: str) -> str:
 
 def _chosen(text: str, time: Time) -> Time:
     """The time with what stands behind it: "within 8 weeks or 5 half-lives (if known), whichever is longer"."""
-    found = _WHICHEVER.match(text, time.end) if len(time.windows) > 1 and not any(w.choose for w in time.windows) else None
+    found = cue("whichever").match(text, time.end) if len(time.windows) > 1 and not any(w.choose for w in time.windows) else None
     if not found:
         return time
     longer = found["way"].lower() in ("longer", "longest", "greater", "later", "more")
@@ -884,9 +769,9 @@ def _value_follows(text: str, at: int) -> bool:
 def _compatible(first: Threshold, second: Threshold) -> bool:
     """Whether two values can bound the same thing."""
     if second.relative_to or first.relative_to:
-        return not (second.unit in TIME_UNITS)
+        return second.unit not in TIME_UNITS
     if first.unit is None or second.unit is None:
-        return first.unit == second.unit or second.unit is None or first.unit is None and first.form != "list"
+        return first.unit == second.unit or second.unit is None or (first.unit is None and first.form != "list")
     return (first.unit in TIME_UNITS) == (second.unit in TIME_UNITS) and not (
         second.unit in TIME_UNITS and first.unit != second.unit
     )
@@ -894,7 +779,7 @@ def _compatible(first: Threshold, second: Threshold) -> bool:
 
 def link(text: str, mentions: Sequence[Mention]) -> list[Link]:
     """The values of a clean text with what they bound, in text order. A value that bounds nothing is left out."""
-    if not any(m.label in ("THRESHOLD", "STAGING", "RESULT", "TEMPORAL") for m in mentions) and not _NORMAL.search(text):
+    if not any(m.label in ("THRESHOLD", "STAGING", "RESULT", "TEMPORAL") for m in mentions) and not cue("normal").search(text):
         return []
     return _Linker(text, mentions).links()
 

@@ -10,14 +10,15 @@ open how its parts belong together, the criterion is `unsupported` as a whole; t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, cached_property
 from typing import Literal
 
 from critnlp import analytes, lexicon, schema, units
 from critnlp.categories import categorize
+from critnlp.lexicon import cue
 from critnlp.quantities import TIME_UNITS, Bound, Threshold
 from critnlp.quantities import find as find_thresholds
 from critnlp.relations import Link, Result, Subject, Value, link, relations_of
@@ -120,13 +121,13 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
     if subject.kind == "PHRASE" and behind and not _countable(name, value):
         raise _Lost("a number of something that cannot be counted")
     measures: schema.Measures = "value"
-    if value.relative_to == "baseline" or (value.unit == "%" and _CHANGE.search(subject.text)):
+    if value.relative_to == "baseline" or (value.unit == "%" and cue("change").search(subject.text)):
         measures = "change" if value.relative_to is None else "value"
     elif value.unit in TIME_UNITS:
         measures = "value" if name.endswith(" age") else "duration"
     elif value.unit and (about in ("drug", "procedure", "device") or (_DOSE.search(subject.text) and _MASS.match(value.unit))):
         measures = "dose"
-    elif value.unit in (None, "1") or (value.unit or "").startswith(("{", "/")) and value.unit not in _NO_COUNTS:
+    elif value.unit in (None, "1") or ((value.unit or "").startswith(("{", "/")) and value.unit not in _NO_COUNTS):
         counted = behind or about in ("drug", "procedure") or (value.unit or "").startswith("/")
         measures = "count" if counted and value.relative_to is None else "value"
     status: schema.Status = "current"
@@ -139,7 +140,6 @@ def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact
 _RADIATION = re.compile(r"c?Gy|[MGk]?Bq|mCi|m?Sv")
 _NO_COUNTS = frozenset({"{pack-years}", "{letters}", "{points}", "/mm3", "/uL", "/mL", "/L", "/min", "/[HPF]", "/s"})
 _DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
-_IRREGULAR = re.compile(r"\b(?:children|people|men|women|criteria|feet|teeth|metastases|apneas|alleles?|series)\b")
 
 
 def _countable(name: str, value: Threshold) -> bool:
@@ -152,10 +152,7 @@ def _countable(name: str, value: Threshold) -> bool:
     one = ends == ["1"] or (len(ends) == 1 and ends[0] in ("0", "1", "2") and value.high is not None)
     if "/" in name or name.startswith("out of"):
         return False
-    return one or last.endswith(("s", "ae")) or _IRREGULAR.search(head) is not None
-
-
-_CHANGE = re.compile(r"\b(?:change|reduction|decrease|increase|decline|improvement|loss|gain|worsening|drop|rise)\b", re.IGNORECASE)
+    return one or last.endswith(("s", "ae")) or cue("irregular").search(head) is not None
 
 
 def _age_fact(value: Threshold) -> schema.Fact:
@@ -194,9 +191,6 @@ def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | Non
     return schema.Canonical(low=ends[0], high=ends[1], unit=unit)
 
 
-_MODIFIERS = re.compile(
-    r"\b(?:non-?fasting|fasting|random|(?:pre|post)-?\s?bronchodilator|(?:pre|post)-?operative|peak|trough)\b"
-)
 _OF_PREDICTED = re.compile(r"(?:%|percent(?:age)?)\s?(?:of\s)?pred", re.IGNORECASE)
 _Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGNORECASE)
 
@@ -229,7 +223,7 @@ def _measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") 
         raise _Lost(
             f"{analyte.name} {bounds} {written.unit or ''} is outside what is possible; is the unit right?", "impossible_value"
         )
-    qualifiers = tuple(word for word in dict.fromkeys(_MODIFIERS.findall(said.lower())) if word not in analyte.name)
+    qualifiers = tuple(word for word in dict.fromkeys(cue("modifiers").findall(said.lower())) if word not in analyte.name)
     return schema.Fact(
         about=analyte.about, name=analyte.name, codes=analyte.codes, range=written, canonical=canonical, repairs=repairs,
         qualifiers=qualifiers,
@@ -388,13 +382,13 @@ class _Reader:
             return self._placed(_staging_fact(value, subject), one, subject)
         if isinstance(value, Result):
             return _join(self._op(one), [self._placed(_result_fact(value, s), one, s) for s in one.subjects])
-        if value.form == "pair" or len(one.subjects) == 2 and value.second:
+        if value.form == "pair" or (len(one.subjects) == 2 and value.second):
             return self._pair(one, value)
         made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
         if method := self._method(one):
             made = [f.model_copy(update={"method": method}) for f in made]
             self.facts[-len(made) :] = made
-        if any(f.range and f.range.measures == "dose" for f in made) and _PER.match(self._text, one.end):
+        if any(f.range and f.range.measures == "dose" for f in made) and cue("per").match(self._text, one.end):
             raise _Lost("a dose whose time stands apart")
         if one.change:
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
@@ -420,18 +414,21 @@ class _Reader:
         ]
         if inside:
             return " or ".join(self._text[m.start : m.end] for m in inside)
-        found = _FORMULA.match(self._text, one.end)
+        found = cue("formula").match(self._text, one.end)
         return found["name"] if found else None
 
     def _dated(self, one: Link, time: Time) -> Rule:
         """What a time phrase dates, as facts with that window."""
         lead = self._text[max(0, one.start - 60) : one.value.start]
         lead = re.split(r"[,;.:]\s", lead)[-1]
-        if _PLANNED.search(self._text, one.subjects[0].end, one.subjects[-1].end):
+        if cue("planned").search(self._text, one.subjects[0].end, one.subjects[-1].end):
             raise _Lost("planned and present things in one list")
-        if _TAKEN_OFF.search(lead):
+        if cue("taken_off").search(lead):
             raise _Lost("a time of being without something")
-        planned = _PLANNED.search(lead) is not None or _PLANNED.search(self._text[one.subjects[-1].end : time.start]) is not None
+        planned = (
+            cue("planned").search(lead) is not None
+            or cue("planned").search(self._text[one.subjects[-1].end : time.start]) is not None
+        )
         before = time.past or any(window.relation == "before" for window in time.windows)
         status: schema.Status = "planned" if planned else "history" if before or _HISTORY.search(lead) else "current"
         exceptions, end = self._exceptions(one.end)
@@ -446,13 +443,17 @@ class _Reader:
 
     def _exceptions(self, at: int) -> tuple[tuple[Rule, ...], int]:
         """The kinds that do not count, named behind "except": "malignancy … except basal cell carcinoma"."""
-        cue = _EXCEPT.match(self._text, at)
-        if not cue:
+        opened = cue("except").match(self._text, at)
+        if not opened:
             return (), at
         inside: list[Mention] = []
-        end = cue.end()
+        end = opened.end()
         for mention in self._mentions:
-            if mention.label == "CONDITION" and mention.start >= end and _AND_OTHERS.fullmatch(self._text, end, mention.start):
+            if (
+                mention.label == "CONDITION"
+                and mention.start >= end
+                and cue("and_others").fullmatch(self._text, end, mention.start)
+            ):
                 inside.append(mention)
                 end = mention.end
         return tuple(self._condition_fact(mention) for mention in inside), end if inside else at
@@ -508,7 +509,7 @@ class _Reader:
                 and _SEX_WORD.search(self._text, last.end, one.value.start) is not None
             )
         gap = self._text[last.end : one.start]
-        return _CUE.match(gap) is not None or _SEX_WORD.search(gap) is not None
+        return cue("condition").match(gap) is not None or _SEX_WORD.search(gap) is not None
 
     def _node(self, group: Sequence[Link]) -> _Node | None:
         before = len(self.facts)
@@ -627,14 +628,14 @@ class _Reader:
         if len(group) > 1 and behind[-1] is None:
             for number, (condition, after) in enumerate(zip(behind[:-1], group[1:], strict=True)):
                 # "≤ 2.5 × ULN; if liver metastases are present, ≤ 5 × ULN": it is said of what follows
-                if condition and not condition.negated and _THEN.fullmatch(self._text, condition.span[1], after.start):
+                if condition and not condition.negated and cue("then").fullmatch(self._text, condition.span[1], after.start):
                     behind[number], behind[number + 1] = None, replace(condition, cue="if", before=True)
         if len(group) == 2 and behind[0] is None and behind[1] and behind[1].before:
             opening = self._condition_before(group[0], None)
             if opening and _opposed(opening.rule, behind[1].rule):
                 behind[0] = opening
         if not any(behind):
-            if len(group) == 1 and not _OPENING.match(self._text):
+            if len(group) == 1 and not cue("opening").match(self._text):
                 return behind, []
             before = [
                 self._condition_before(one, group[number - 1].value.end if number else None) for number, one in enumerate(group)
@@ -649,21 +650,21 @@ class _Reader:
         if found:
             sex = "female" if found["sex"].lower() in words("female") else "male"
             return _Condition(self._sex(sex, found.span("sex")), found.span())
-        cue = _CUE.match(self._text, at)
-        if not cue:
+        opening = cue("condition").match(self._text, at)
+        if not opening:
             return None
-        end = _CONDITION_END.search(self._text, cue.end())
+        end = cue("condition_end").search(self._text, opening.end())
         stop = end.start() if end else len(self._text)
-        rule = self._named_condition(cue.end(), stop)
-        word = cue["cue"].lower()
+        rule = self._named_condition(opening.end(), stop)
+        word = opening["cue"].lower()
         if isinstance(rule, schema.Unsupported):
-            if not _STRONG_CUE.match(word):
+            if not cue("strong_cue").match(word):
                 return None
             # what no table names goes on to the end of its bracket or sentence
-            opened = "(" in self._text[at : cue.end()] or "[" in self._text[at : cue.end()]
-            last = re.compile(r"[)\]]" if opened else r"\.\s|;|\.$|$").search(self._text, stop)
+            bracketed = "(" in self._text[at : opening.end()] or "[" in self._text[at : opening.end()]
+            last = re.compile(r"[)\]]" if bracketed else r"\.\s|;|\.$|$").search(self._text, stop)
             stop = last.start() if last else len(self._text)
-            rule = self._named_condition(cue.end(), stop)
+            rule = self._named_condition(opening.end(), stop)
         if rule is None:
             return None
         kind = (
@@ -687,7 +688,7 @@ class _Reader:
             span = (offset + found[0].start(), offset + found[0].end())
             return _Condition(self._sex(sex, span), span, before=True)
         if floor is None:
-            opening = _OPENING.match(self._text, 0, first) if len(self.links) == 1 else None
+            opening = cue("opening").match(self._text, 0, first) if len(self.links) == 1 else None
             stop = self._text.find(",", opening.end(), first) if opening else -1
             if opening and stop > 0 and (rule := self._named_condition(opening.end(), stop)) is not None:
                 return _Condition(rule, (0, stop + 1), before=True)
@@ -790,7 +791,7 @@ class _Reader:
         items: Rule
         if number and str(number).isdigit() and 1 < int(number) <= len(refs):
             items = schema.AtLeast(n=int(number), rules=tuple(refs))
-        elif number == "1" or number == 1 or _ANY.search(text):
+        elif number == "1" or number == 1 or cue("any").search(text):
             items = schema.AnyOf(rules=tuple(refs))
         elif _ALL.search(text):
             items = schema.AllOf(rules=tuple(refs))
@@ -813,7 +814,7 @@ class _Reader:
         found: list[_Node] = []
         sexes = {m: "female" if w & words("female") else "male" for m, w in said.items() if w & (words("female") | words("male"))}
         both = len(set(sexes.values())) == 2 and not nodes and len(sexes) == 2
-        if (both or len(set(sexes.values())) == 1) and not _SEX_WORD_ELSE.search(self._text):
+        if (both or len(set(sexes.values())) == 1) and not cue("sex_word_else").search(self._text):
             mention, sex = next(iter(sexes.items()))
             fact = self._sex(sex, (mention.start, max(m.end for m in sexes)) if both else (mention.start, mention.end))
             if both:
@@ -838,7 +839,7 @@ class _Reader:
     def _times_of_life(self) -> list[_Node]:
         """Life expectancies: "Life expectancy of at least 12 weeks"."""
         found: list[_Node] = []
-        for one in _LIFE.finditer(self._text):
+        for one in cue("life").finditer(self._text):
             for value in thresholds_in(self._text, one.end(), bare="minimum" in one[0].lower()):
                 gap = self._text[one.end() : value.start]
                 if len(gap) > 60 or not re.fullmatch(
@@ -897,7 +898,7 @@ class _Reader:
             if time:
                 at = time.end
                 continue
-            found = _PIECE.match(text, at, end)
+            found = cue("piece").match(text, at, end)
             if not found:
                 at += 1
                 continue
@@ -951,7 +952,9 @@ class _Reader:
     def _entry_times(self) -> list[Time]:
         """Times that only say when the criteria are looked at: "at screening"."""
         return [
-            t for t in find_times(self._text) if t.kind == "anchor" and not t.past and _ENTRY.search(self._text[t.start : t.end])
+            t
+            for t in find_times(self._text)
+            if t.kind == "anchor" and not t.past and cue("entry").search(self._text[t.start : t.end])
         ]
 
     def _evaluate(self, row: Sequence[_Part]) -> Rule:
@@ -993,38 +996,8 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
 
 
 _ONLY_JOINED = re.compile(r"[\s,;]*(?:(?:and|or|but|to|and/or)[\s,]*)*", re.IGNORECASE)
-_FORMULA = re.compile(
-    r"[\s,(\[]*(?:(?:as|calculated|estimated|determined|measured|assessed|using|by|per|with|via|the|according|to|based|on|modified|of|method)[\s,]+)*"
-    r"(?P<name>(?:modified\s)?Cockcroft(?:[\s-]*(?:and|&)?[\s-]*Gault)?|Cockroft(?:[\s-]*(?:and|&)?[\s-]*Gault)?|CKD-?EPI|MDRD|Jelliffe|Schwartz|Fridericia|Bazett)",
-    re.IGNORECASE,
-)
-_PER = re.compile(
-    r"[^,;.()]{0,40}?(?:\b(?:per|every|each)\s(?:day|week|month|year|kg|dose)|/\s?(?:day|d|wk|week|kg|m2)\b|\bdaily\b|\bweekly\b|\ba\sday\b)",
-    re.IGNORECASE,
-)
-_TAKEN_OFF = re.compile(
-    r"\b(?:off|discontinu\w*|stop\w*|ceas\w*|withdr\w*|wash-?\s?out|abstain\w*|abstin\w*|refrain\w*|avoid\w*|hold|held|interrupt\w*|unwilling|contact|exposed|relatives?|family|negative|absence|"
-    r"inability|unable|fail(?:ed|s|ing)|stability|resol\w*|recover\w*|free)\b",
-    re.IGNORECASE,
-)
-_PLANNED = re.compile(
-    r"\b(?:planned|scheduled|planning|plans?|intends?|intended|anticipated|expected to (?:need|require|undergo|receive))\b",
-    re.IGNORECASE,
-)
 _HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.IGNORECASE)
 _HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
-_EXCEPT = re.compile(
-    r"[\s,;(]*(?:except(?:ing)?(?: for)?|with the exception of|other than|excluding|apart from)\s(?:(?:a|an|the|adequately|curatively|successfully|treated|resected|completely)\s)*",
-    re.IGNORECASE,
-)
-_AND_OTHERS = re.compile(
-    r"\s*(?:[,;/]|and/or|and|or)?\s*(?:(?:or|and|a|an|the|adequately|curatively|treated|resected)\s)*", re.IGNORECASE
-)
-_THEN = re.compile(r"[\s,:(]*(?:then|it must be|must be|should be|in which case|a)?\s*", re.IGNORECASE)
-_OPENING = re.compile(
-    r"\s*(?:if|for (?:patients|subjects|participants|those)(?: with)?|in (?:patients|subjects|participants)(?: with)?|in case of|in the presence of)\s",
-    re.IGNORECASE,
-)
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
 _AGE_GROUPS = frozenset({"infant", "infants", "adolescent", "adolescents", "neonates", "pediatric", "paediatric", "elderly"})
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
@@ -1033,23 +1006,61 @@ _SEXES = re.compile(
     re.IGNORECASE,
 )
 _SEX_WORD = re.compile(rf"\b(?:(?:in|for|if)\s)?(?:adult\s)?{_SEX}\b(?:\s(?:patients|subjects|participants))?", re.IGNORECASE)
-_CUE = re.compile(
-    r"[\s,;]*[(\[]?\s?(?:or\s)?(?P<cue>unless|except(?:ing)?(?: (?:for|in|when|if|that|those))?|with the exception of|(?:only )?if no|(?:only )?if|in (?:the )?(?:case|presence|event|setting|context) of|in the absence of|"
-    r"(?:in|for|among) (?:(?:patients|subjects|participants|those|individuals|people)(?: (?:with|who (?:have|has|had)|having))|cases with|cases of)|(?:in|for) (?:patients|subjects|participants) without|when|for|in(?= (?:Gilbert|liver|hepatic|bone))|with|without|where|provided)\b\s*"
-    r"(?:(?:the\s)?(?:patients?|subjects?|participants?)\s(?:with|who (?:have|has)|has|have|had|having)\s|there (?:is|are)\s|due to\s|known\s|documented\s|a\s|the\s|presence of\s|associated with\s|related to\s)*",
-    re.IGNORECASE,
-)
-_STRONG_CUE = re.compile(
-    r"unless|except|with the exception|if\b|only if|in (?:the )?(?:case|presence|event|setting) of|(?:in|for|among) (?:patients|subjects|participants|those|individuals|people|cases)"
-)
-_CONDITION_END = re.compile(
-    r"[)\];.]|,|\bthen\b|\bor\s(?=[≤≥<>]|up to|at (?:least|most)|no (?:more|greater|less)|(?:less|greater|more) than|\d)|(?=[≤≥<>])|\bin which case\b|\bwho (?:must|should|may|can)\b|\bwhere\b|\band (?=\w+ [≤≥<>])|\bfor whom\b|\bwith (?:total )?(?=bilirubin)"
-)
 _TAIL = re.compile(r"\s?[)\]]")
 _CONDITION_WORDS = frozenset(
-    """or and present is are has have known with the a an of documented patients subjects participants patient subject participant
-    who there was were any history presence disease involvement confirmed to due attributed attributable secondary considered be
-    for in those presumed related exist exists active underlying suspected case cases diagnosed diagnosis""".split()
+    [
+        "or",
+        "and",
+        "present",
+        "is",
+        "are",
+        "has",
+        "have",
+        "known",
+        "with",
+        "the",
+        "a",
+        "an",
+        "of",
+        "documented",
+        "patients",
+        "subjects",
+        "participants",
+        "patient",
+        "subject",
+        "participant",
+        "who",
+        "there",
+        "was",
+        "were",
+        "any",
+        "history",
+        "presence",
+        "disease",
+        "involvement",
+        "confirmed",
+        "to",
+        "due",
+        "attributed",
+        "attributable",
+        "secondary",
+        "considered",
+        "be",
+        "for",
+        "in",
+        "those",
+        "presumed",
+        "related",
+        "exist",
+        "exists",
+        "active",
+        "underlying",
+        "suspected",
+        "case",
+        "cases",
+        "diagnosed",
+        "diagnosis",
+    ]
 )
 
 
@@ -1074,48 +1085,49 @@ _JOINS: dict[str, Literal["and", "or", "comma", "semi", "stop", "open", "close"]
     "and": "and", "&": "and", "plus": "and", "but": "and", "or": "or", "and/or": "or", ",": "comma", ";": "semi", ".": "stop",
     "(": "open", "[": "open", ")": "close", "]": "close",
 }  # fmt: skip
-_PIECE = re.compile(r"and/or\b|[^\W\d_]+(?:['’.-][^\W\d_]+)*|\d[\w.,%-]*|[,;.&()\[\]<>≤≥=]")
-_ENTRY = re.compile(
-    r"screen|baseline|enrol|consent|inclusion|entry|randomi|registration|study start|recruit|signing|day 1\b|visit 1\b",
-    re.IGNORECASE,
-)
 _AT_LEAST = re.compile(
     r"\b(?:at least|≥|>=|minimum of|any)\s?(?P<n>\d|one|two|three|four|five)\b(?:\s\(\d\))?(?=.*(?:following|below|criteria|of these))",
     re.IGNORECASE | re.DOTALL,
 )
 _SMALL = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
-_ANY = re.compile(r"\b(?:any (?:one )?of|either|one or more of|one of|any (?:one )?(?:or more )?of|any)\b", re.IGNORECASE)
 _ALL = re.compile(r"\b(?:all of|all|each of|both|every)\b", re.IGNORECASE)
 _LEAD_WORDS = frozenset(
-    """one more two three four five six patients must meet criteria below satisfy fulfil fulfill fulfilled fulfilling apply applies
-    listed above conditions condition these those them such exclusion inclusion considered regarded as follows follow""".split()
-)
-_LIFE = re.compile(
-    r"\b(?:(?:anticipated|expected|estimated|predicted|projected|minimum|potential|overall|reasonable)\s)*(?:life[\s-]expectancy|life-?\s?(?:span|time)|expectancy of survival|survival(?: (?:time|expectancy|prognosis|duration|period))?|life expectation|survival of)\b(?:\s\([^()]{1,20}\))?|\b(?:expected to (?:live|survive))\b",
-    re.IGNORECASE,
-)
-_SEX_WORD_ELSE = re.compile(
-    r"\b(?:both sexes|either sex|any sex|any gender|either gender|all sexes|all genders|both genders|pregnan|childbearing|partner|contracept|menopaus|lactat|breast|potential|sterile|fertil)",
-    re.IGNORECASE,
-)
-
-
-_PERMITS = re.compile(
-    r"\b(?:allow(?:ed|able)|permit(?:ted|s)|permissible|acceptable|(?:may|can|will|are|is) (?:be )?(?:enrolled|included|eligible|allowed|considered eligible)|not (?:required|excluded|exclusionary|mandatory)|"
-    r"no (?:restriction|upper limit|maximum)|regardless)\b",
-    re.IGNORECASE,
-)
-# Words after which a fact beside them may be meant otherwise than it stands.
-_TURNS = re.compile(
-    r"\b(?:if|unless|except|exceptions?|excepting|only|when|whenever|provided|such as|e\.?g\b|for example|either|however|instead|refrain|inability|unable|alternatively|otherwise|"
-    r"in (?:the )?(?:case|event) of|allow(?:ed)?|permitted|acceptable|eligible|may|opinion|contact|(?:rather|other) than|neither|nor|compared|versus|examples?|discontinu\w*|fail(?:ed|s|ing)|exclud\w*|"
-    r"prohibited|planned|until)\b",
-    re.IGNORECASE,
-)
-_ATTACHED = re.compile(
-    r"[\s,]*(?:according|as|per|by|despite|persist\w*|requir\w*|with|without|who|that|which|in|on|for|at|using|defined|includ\w*|such|confirmed|measured|based|unless|except|due|from|"
-    r"after|before|during|within|despite|treated|resulting|related|associated|unresponsive|not|whose|where|while|of|to|documented|assessed|determined|unlikely|likely|requir\w*)\b",
-    re.IGNORECASE,
+    [
+        "one",
+        "more",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "patients",
+        "must",
+        "meet",
+        "criteria",
+        "below",
+        "satisfy",
+        "fulfil",
+        "fulfill",
+        "fulfilled",
+        "fulfilling",
+        "apply",
+        "applies",
+        "listed",
+        "above",
+        "conditions",
+        "condition",
+        "these",
+        "those",
+        "them",
+        "such",
+        "exclusion",
+        "inclusion",
+        "considered",
+        "regarded",
+        "as",
+        "follows",
+        "follow",
+    ]
 )
 
 
@@ -1150,10 +1162,10 @@ class _Structure:
         text = self._text[start:end]
         said = [p for p in parts if p.kind == "said"]
         if all(p.kind != "node" for p in parts):
-            if _PERMITS.search(text):
+            if cue("permits").search(text):
                 return schema.Note(text=text, reason="permitted")
             return schema.Unsupported(text=text, reason="unparsed")
-        if any(_TURNS.search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
+        if any(cue("turns").search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
             raise _Lost("words that turn what stands beside them")
         return self._sentence(parts)
 
@@ -1171,12 +1183,12 @@ class _Structure:
                     if not any(p.kind == "node" for p in inner):
                         start, end = inner[0].start, inner[-1].end
                         text = self._text[start:end]
-                        if _PERMITS.search(text):
+                        if cue("permits").search(text):
                             target.append(_Part("said", schema.Note(text=text, reason="permitted"), start, end))
                         else:
                             target.append(_Part("said", schema.Unsupported(text=text, reason="unparsed"), start, end))
                     else:
-                        if any(_TURNS.search(self._text, p.start, p.end) for p in inner if p.kind == "said"):
+                        if any(cue("turns").search(self._text, p.start, p.end) for p in inner if p.kind == "said"):
                             raise _Lost("words in brackets that turn what stands beside them")
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
                         if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
@@ -1300,7 +1312,7 @@ class _Structure:
         if not words_only or any(p.kind == "node" and not p.bracketed for p in cluster) or cluster[0].kind != "said":
             return False
         start, end = words_only[0].start, words_only[-1].end
-        if _ATTACHED.match(self._text, start, end):
+        if cue("attached").match(self._text, start, end):
             return False
         # the word beside "or" belongs to a name: "… require medical or surgical intervention" has none there
         named = [m for m in self._mentions if start <= m.start and m.end <= end]

@@ -27,6 +27,7 @@ from spacy.tokens import Doc
 from critnlp import abbreviations, analytes, lexicon, quantities, schema, staging, windows
 from critnlp.cleaning import Clean, clean
 from critnlp.errors import ModelError
+from critnlp.lexicon import cue
 
 FACTORY = "critnlp_tagger"
 Span = tuple[int, int]
@@ -284,15 +285,7 @@ def glues(gap: str, role: str = "glue") -> bool:
     return all(word.lower().rstrip(".") in allowed or word.lower() in allowed for word in WORDS_IN.findall(outer))
 
 
-AGE_BEFORE = re.compile(
-    r"\b(?P<age>ag(?:e|es|ed|ing))(?!\w)(?:[- ](?:range|group|limit|criteria|at (?:screening|enrol?lment|baseline|consent|inclusion|randomi[sz]ation)))?"
-    r"(?:\s?\([^()]{0,40}\))?[\s:=,–(\[-]*(?:(?:is|are|of|both|genders|sexes|equal|above|range:|must|be|should|between|from|range|ranging|in|years|year|at|the|was|were|have|has|to|for|least|than|either|patients?|subjects?|participants?|who|limits?|eligible|equal|within|and)[\s:]+){0,5}$",
-    re.IGNORECASE,
-)
 _MEASURED = frozenset({"LAB", "SCALE", "BIOMARKER"})
-_OF_FOLLOWING = re.compile(
-    r"\s?(?:or more )?(?:of )?(?:the |these |this )?(?:following|below|above|criteria|conditions|of these|of:)", re.IGNORECASE
-)
 
 
 # a criterion is read three times: for its mentions, its links and its rule
@@ -307,12 +300,12 @@ def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
     times = find_times(text)
     aged: list[quantities.Threshold] = []  # what is no time though a time phrase lies in it
     for value in quantities.find(text):
-        if _OF_FOLLOWING.match(text, value.end) and value.unit is None:
+        if cue("of_following").match(text, value.end) and value.unit is None:
             continue
         in_time = [time for time in times if time.start < value.end and value.start < time.end]
         if in_time or value.unit in quantities.TIME_UNITS or value.unit is None:
             before = text[max(0, value.start - 120) : value.start]
-            if value.age or AGE_BEFORE.search(before):
+            if value.age or cue("age_before").search(before):
                 aged.append(value)
                 yield Mention.of("THRESHOLD", ((value.start, value.end),), "rules")
                 continue
@@ -386,15 +379,15 @@ def with_brackets(text: str, mentions: Sequence[Mention], method: re.Pattern[str
 
 def allergies(text: str, drugs: Sequence[Mention], allergy: re.Pattern[str]) -> Iterator[Mention]:
     """A CONDITION over each "hypersensitivity to X", and X; for the further members of a list it is discontinuous."""
-    for cue in allergy.finditer(text):
-        at, gap = cue.end(), _FILLER
+    for found in allergy.finditer(text):
+        at, gap = found.end(), _FILLER
         for drug in drugs:
             if drug.start < at:
                 continue
             if not gap.fullmatch(text, at, drug.start):
                 break
             first = gap is _FILLER
-            fragments = ((cue.start(), drug.end),) if first else (cue.span(), (drug.start, drug.end))
+            fragments = ((found.start(), drug.end),) if first else (found.span(), (drug.start, drug.end))
             yield Mention.of("CONDITION", fragments, "rules")
             yield drug
             at, gap = drug.end, _AND
