@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from critnlp import schema
-from critnlp.rules import describe, describe_range
+from critnlp.wording import describe, describe_range
 
 # What reads a mention of a label where the layer is "rules"; names come from the tables.
 _GRAMMARS = {"THRESHOLD": "comparison grammar", "TEMPORAL": "time grammar", "STAGING": "staging grammar"}
@@ -95,10 +95,10 @@ def _tree(rule: schema.Rule, depth: int = 0) -> Iterator[tuple[int, str]]:
             yield depth, "not"
             yield from _tree(rule.rule, depth + 1)
         case schema.If():
-            for word, part in (("if", rule.condition), ("then", rule.then), ("else", rule.otherwise)):
-                if part is not None:
+            for word, branch in (("if", rule.condition), ("then", rule.then), ("else", rule.otherwise)):
+                if branch is not None:
                     yield depth, word
-                    yield from _tree(part, depth + 1)
+                    yield from _tree(branch, depth + 1)
         case schema.Fact():
             yield depth, _fact(rule)
         case schema.Unsupported():

@@ -40,8 +40,11 @@ _DIGITS = re.compile(
     r"|(?P<plain>(?>\d+(?:\.\d+)?|\.\d+))(?!\.{1,2}\d)(?:\s(?P<half>1/2|½)|(?P<half2>½))?"
 )
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_TEN = "|".join(_TENS)
+_ONE = "|".join(_UNITS[1:10])
+_UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _WORD = re.compile(
-    rf"(?:(?P<tens>{'|'.join(_TENS)})(?:[-\s](?P<ones>{'|'.join(_UNITS[1:10])}))?|(?P<unit>{'|'.join(sorted(_UNITS, key=len, reverse=True))}))"
+    rf"(?:(?P<tens>{_TEN})(?:[-\s](?P<ones>{_ONE}))?|(?P<unit>{_UNIT}))"
     r"(?P<hundred>\s(?:hundred)(?:\s(?:and\s)?(?P<more>\w+(?:-\w+)?))?)?\b",
     re.IGNORECASE,
 )

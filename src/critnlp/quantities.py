@@ -105,7 +105,8 @@ _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _TIMES_SIGN = r"[x×X*·•✕✖⋅∙х]"
 _EXPONENT = r"(?P<exp>1[0-2]|[2-9]|[⁰¹²³⁴-⁹]{1,2})"
 _POWER = re.compile(
-    rf"\s?(?:{_TIMES_SIGN}|times)\s?10\s?(?P<mark>\^|\*\*|\*|[eE]\+?|exp|↑|to the(?: power(?: of)?)?)?\s?(?P<open>[(\[{{<]\s?(?:sup>)?)?"
+    rf"\s?(?:{_TIMES_SIGN}|times)\s?10\s?(?P<mark>\^|\*\*|\*|[eE]\+?|exp|↑|to the(?: power(?: of)?)?)?"
+    r"\s?(?P<open>[(\[{<]\s?(?:sup>)?)?"
     rf"{_EXPONENT}(?:th|rd)?(?: power)?(?(open)\s?(?:[)\]}}]|</sup>|>))(?![\d.,]*\d)"
     rf"|\s?{_TIMES_SIGN}\s?(?P<thousands>1[,. ]?000(?:[,. ]?000)?)(?![\d.,]*\d)"
     r"|[eE]\+?0?(?P<scientific>[3-9]|1[0-2])(?=\s?/|\s|$)|\s[eE]\+?0?(?P<apart>[369]|12)(?=\s?/)"
@@ -116,7 +117,8 @@ _BARE_POWER = re.compile(
     r"10\s?(?P<mark>\^|\*\*|\*|E)?\s?(?P<open>\(\s?)?(?P<exp>[3-9]|1[0-2]|[⁰¹²³⁴-⁹]{1,2})(?(open)\s?\))(?![\d.,]*\d)"
 )
 _TIMES = re.compile(
-    rf"\s?(?:{_TIMES_SIGN}(?![a-z](?!ln|nl|pper|nstit))|(?:-?\s?times|-?\s?fold|-?\s?multiples?)\b)\s?(?:(?:of|the|or|above|over|higher than|greater than|more than|that|than|as|high)\s)*",
+    rf"\s?(?:{_TIMES_SIGN}(?![a-z](?!ln|nl|pper|nstit))|(?:-?\s?times|-?\s?fold|-?\s?multiples?)\b)\s?"
+    r"(?:(?:of|the|or|above|over|higher than|greater than|more than|that|than|as|high)\s)*",
     re.IGNORECASE,
 )
 _OF = re.compile(r"\s?(?:(?:of|the|from|in|for|than|his|her|its|their)\s)*")
@@ -124,11 +126,13 @@ _OFF = re.compile(
     r"\s?(?P<way>above|over|below|under|beyond|greater than|higher than|lower than|less than|more than)\s(?:the\s)?", re.IGNORECASE
 )
 _WHOSE = (
-    r"(?:(?:the|their|its|an?|institutional|institution(?:'s|al)?|institution’s|local|laboratory(?:'s)?|lab|site|study|age|sex|gender|and|age-adjusted|age-appropriate|"
-    r"age-specific|sex-specific|respective|central|reference|applicable|testing|investigational|center's|appropriate|adult|current|standard)[\s-])*"
+    r"(?:(?:the|their|its|an?|institutional|institution(?:['’]s|al)?|local|laboratory(?:['’]s)?|lab|site|study|age|sex|gender|and|"
+    r"age-adjusted|age-appropriate|age-specific|sex-specific|respective|central|reference|applicable|testing|investigational|"
+    r"center['’]s|appropriate|adult|current|standard)[\s-])*"
 )
 _AGE = re.compile(
-    r"[\s-]{0,2}(?:of|in|'|’)?\s?(?:age|old)\b(?! (?:related|adjusted))|[\s-]?(?:of|in) (?:their |his or her )?life\b|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
+    r"[\s-]{0,2}(?:of|in|'|’)?\s?(?:age|old)\b(?! (?:related|adjusted))|[\s-]?(?:of|in) (?:their |his or her )?life\b"
+    r"|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
 )
 _YEARS_OLD = re.compile(r"\s?-?(?:y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
 _TIMES_UNKNOWN = re.compile(
@@ -192,9 +196,10 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
     if unit and gap.end() > quantity.end and not _is_unit_after_blank(text, number, unit):
         unit = None
     if unit is None and exponent is None and text[number.end : number.end + 1].isalpha():
-        if not (_TIMES.match(text, number.end) and text[number.end] in "xX"):
-            if years := _YEARS_OLD.match(text, number.end):
-                return replace(quantity, unit="a", end=years.end(), age=True)
+        years = _YEARS_OLD.match(text, number.end)
+        if years:
+            return replace(quantity, unit="a", end=years.end(), age=True)
+        if text[number.end] not in "xX" or not _TIMES.match(text, number.end):
             return None  # a name: "5HT", "2D"
     if unit:
         code = unit.ucum if exponent is None else units.with_power(exponent, unit)
@@ -407,7 +412,7 @@ _JOINERS = frozenset({"and", "or", "to", "but", "between", "from", "through", "u
 _WORD = re.compile(r"[^\W\d_]+(?:['’./-](?=[^\W\d_])[^\W\d_]+)*")
 _NAME = re.compile(r"[\w.,/-]*[\w]")
 _DASHES = "-–—−‐‑~～"
-_COMPARISON_SIGNS = frozenset("<>=≤≥⩽⩾≦≧＜＞﹤﹥‹›≪≫≺≻⟨⟩≼≽⪯⪰≮≯＝")
+_COMPARISON_SIGNS = frozenset("<>=˂˃≤≥⩽⩾≦≧＜＞﹤﹥‹›≪≫≺≻⟨⟩≼≽⪯⪰≮≯＝")
 _INCLUSIVE = re.compile(
     r"[(,\[]?\s?(?:both )?(?P<way>inclusive|exclusive)\b(?:ly\b)?(?: of (?:both|end ?points))?\s?[)\]]?", re.IGNORECASE
 )
@@ -426,7 +431,7 @@ def find(text: str) -> tuple[Threshold, ...]:
 
 
 _GATE = re.compile(
-    r"\d|[<>≤≥⩽⩾≦≧＜＞]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile|\bASA\b|An(?:a)?esthesiolog|"
+    r"\d|[<>≤≥⩽⩾≦≧＜＞˂˃]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile|\bASA\b|An(?:a)?esthesiolog|"
     r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|twice)\b",
     re.IGNORECASE,
 )
@@ -453,8 +458,8 @@ def _token_at(text: str, at: int, character: str, previous: _Token | None) -> _T
         if found := regex.match(text, at):
             return _Token("c", at, found.end(), ops[int(str(found.lastgroup)[1:])], sign=True)
         return _Token("s", at, at + 1, character)
-    if character in "(,[iIbBeE" and previous and previous.kind in "np" and (found := _INCLUSIVE.match(text, at)):
-        return _Token("w", at, found.end(), found["way"].lower())
+    if character in "(,[iIbBeE" and previous and previous.kind in "np" and (said := _INCLUSIVE.match(text, at)):
+        return _Token("w", at, said.end(), said["way"].lower())
     if character.isalpha():
         return _word_token(text, at, previous)
     if character in _DASHES:
@@ -464,19 +469,19 @@ def _token_at(text: str, at: int, character: str, previous: _Token | None) -> _T
             return _number_token(text, at + 1, at, previous)
         return _Token("j", at, at + 1, "to" if character in "~～" else "-")
     if character == "+":
-        if previous and previous.kind == "n" and (found := _comparators("behind")[0].match(text, at)):
-            return _Token("p", at, found.end(), "ge")
+        if previous and previous.kind == "n" and (plus := _comparators("behind")[0].match(text, at)):
+            return _Token("p", at, plus.end(), "ge")
         if text[at + 1 : at + 2].isdecimal() and previous and previous.kind == "c":
             return _number_token(text, at + 1, at, previous)
         return _Token("s", at, at + 1, character)
     if character == ",":
-        if previous and previous.kind == "n" and (found := _postfix(text, at)):
-            return found
+        if previous and previous.kind == "n" and (postfix := _postfix(text, at)):
+            return postfix
         return _Token("j", at, at + 1, ",")
     if character in "/&;":
         return _Token("j", at, at + 1, {"&": "and"}.get(character, character))
-    if character == "(" and previous and previous.kind == "n" and (found := _postfix(text, at)):
-        return found
+    if character == "(" and previous and previous.kind == "n" and (postfix := _postfix(text, at)):
+        return postfix
     return _Token("s", at, at + 1, character)
 
 
@@ -513,12 +518,11 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
     word = cast(re.Match[str], _WORD.match(text, at))
     lower = word[0].lower()
     first = lower.partition("-")[0]
-    if previous and previous.kind == "n":
-        if lower in _POSTFIXED and (found := _postfix(text, at)):
-            return found
-    if previous and previous.kind == "c" and _WHOSE_WORD.match(lower) and (reference := _reference_at(text, at)):
-        if reference[0] not in ("percentile", "z_score"):
-            return _reference_token(text, at, reference, previous)
+    if previous and previous.kind == "n" and lower in _POSTFIXED and (postfix := _postfix(text, at)):
+        return postfix
+    reference = _reference_at(text, at) if previous and previous.kind == "c" and _WHOSE_WORD.match(lower) else None
+    if reference and reference[0] not in ("percentile", "z_score"):
+        return _reference_token(text, at, reference, previous)
     if lower in _COMPARING:
         regex, ops = _comparators("before")
         if found := regex.match(text, at):
@@ -539,8 +543,8 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
     roman = _ROMAN_AT.match(text, at) if word[0][0] in "IV" else None
     if roman and _ASA.search(text, max(0, at - 90), at):
         return _Token("n", at, roman.end(), quantity=_Quantity(_ROMAN[roman[0]], at, roman.end()))
-    if first in WORDS and (quantity := _quantity_at(text, at, at)):
-        return _Token("n", at, quantity.end, quantity=quantity)
+    if first in WORDS and (number := _quantity_at(text, at, at)):
+        return _Token("n", at, number.end, quantity=number)
     if _REFERRING.match(lower) and (reference := _reference_at(text, at)):
         return _reference_token(text, at, reference, previous)
     if lower in _JOINERS:
@@ -769,7 +773,7 @@ class _Grammar:
         """What begins with a number: "18 or older", "7-10 %", "0, 1 or 2", "160/100 mmHg", "18 ≤ age"."""
         start = self._tokens[opened].start
         quantity = self._quantity(at)
-        after, inclusive = self._past_inclusive(at + 1)
+        after, _ = self._past_inclusive(at + 1)
         if self._is(after, "p"):
             old = _OLD.search(self._text, quantity.end, self._tokens[after].end) is not None
             threshold = replace(_bound(cast(Op, self._tokens[after].word), quantity, start, old), end=self._tokens[after].end)
@@ -780,11 +784,11 @@ class _Grammar:
             return pair
         if found := self._range_from(at, start, "ge", ("-", "to", "through", "until"), False):
             return found
-        if self._is(after, "c") and self._tokens[after].sign and self._tokens[after].word != "eq":
-            if self._is(after + 1, "w") or self._is(after + 1, "s", "(", "["):
-                op = _MIRROR[cast(Op, self._tokens[after].word)]
-                threshold = _bound(op, quantity, start, False)
-                return (replace(threshold, end=self._tokens[after].end, reversed=True),), after + 1
+        compares = self._is(after, "c", "ge", "gt", "le", "lt") and self._tokens[after].sign
+        if compares and (self._is(after + 1, "w") or self._is(after + 1, "s", "(", "[")):
+            op = _MIRROR[cast(Op, self._tokens[after].word)]
+            threshold = _bound(op, quantity, start, False)
+            return (replace(threshold, end=self._tokens[after].end, reversed=True),), after + 1
         if found := self._list(at, start):
             return found
         threshold = _bound("ge", quantity, start, False)
@@ -857,9 +861,9 @@ class _Grammar:
         values = tuple(member.value for member in members)
         final = members[-1]
         if len(members) == 2 and final.age and self._tokens[last - 1].word == "and":
-            whole = merged(_bound("ge", members[0], start, True), _bound("le", final, final.start, True))
-            if whole and not whole.problem:
-                return (replace(whole, repairs=(*whole.repairs, '"and" between two ages read as "to"')),), last + 1
+            span = merged(_bound("ge", members[0], start, True), _bound("le", final, final.start, True))
+            if span and not span.problem:
+                return (replace(span, repairs=(*span.repairs, '"and" between two ages read as "to"')),), last + 1
         return (Threshold(start, final.end, unit=final.unit, values=values, form="list", age=final.age),), last + 1
 
     def _pair(self, at: int, start: int, op: Op | None) -> tuple[tuple[Threshold, ...], int] | None:

@@ -266,16 +266,8 @@ class _Linker:
         age = self._age(value, floor)
         if age:
             return age
-        last = self._links[-1] if self._links else None
-        if (
-            last
-            and last.behind
-            and last.subjects[0].kind == "PHRASE"
-            and value.unit
-            and glues(text[last.end : value.start], "tight")
-        ):
-            if isinstance(last.value, Threshold) and last.value.unit != value.unit:  # "at least one lesion ≥ 10 mm"
-                return Link(value, last.subjects, last.joined, covered=((value.start, value.end),))
+        if counted := self._of_counted(value):
+            return counted
         before = self._before(value, floor)
         if before and not (count and before.subjects[0].kind not in MEASURED and self._behind(value, ceiling)):
             return before
@@ -315,6 +307,17 @@ class _Linker:
         inner = next((m for m in self._names if m.start < found.end() and found.start() < m.end), None)
         subject = Subject("PHRASE", *found.span(), found[0], inner)
         return Link(value, (subject,), covered=((value.start, value.end),), behind=True)
+
+    def _of_counted(self, value: Threshold) -> Link | None:
+        """The size of what the value before counts: "at least one lesion ≥ 10 mm"."""
+        last = self._links[-1] if self._links else None
+        if last is None or not last.behind or not value.unit or not isinstance(last.value, Threshold):
+            return None
+        if last.subjects[0].kind != "PHRASE" or last.value.unit == value.unit:
+            return None
+        if not glues(self._text[last.end : value.start], "tight"):
+            return None
+        return Link(value, last.subjects, last.joined, covered=((value.start, value.end),))
 
     def _chained(self, value: Threshold) -> Link | None:
         """The second bound of "18 ≤ age ≤ 75", made one range with the first, which this replaces."""
@@ -420,9 +423,9 @@ class _Linker:
         for visit in cue("visit").finditer(self._text, start, end):
             gap[visit.start() - start : visit.end() - start] = " " * len(visit[0])
         for mention in self._mentions:
-            if mention.label == "PROCEDURE" and start <= mention.start and mention.end <= end:
-                if cue("by").search(self._text[start : mention.start]):
-                    gap[mention.start - start : mention.end - start] = " " * (mention.end - mention.start)
+            inside = mention.label == "PROCEDURE" and start <= mention.start and mention.end <= end
+            if inside and cue("by").search(self._text[start : mention.start]):
+                gap[mention.start - start : mention.end - start] = " " * (mention.end - mention.start)
         return "".join(gap)
 
     def _age(self, value: Threshold, floor: int) -> Link | None:
@@ -622,20 +625,14 @@ class _Linker:
                 return None
             if "(" in self._text[mention.end : value.start] and any(w.relation == "after" for w in value.windows):
                 return None
-            if cue("of_other").search(self._text, max(0, mention.start - 40), mention.start) and not cue("of_own").search(
-                self._text, max(0, mention.start - 40), mention.start
-            ):
+            if self._is_reason(mention):
                 return self._dated_for(value, near[:-1], mention, mark)
             group, joined = _coordinated(self._text, near, mention, floor)
             if "(" in self._text[mention.end : value.start]:
                 group, joined = [mention], ""
             if joined == ",":
                 return None
-            first = group[0].start
-            if len(group) > 1 and cue("of_other").search(self._text, max(0, first - 40), first):
-                if not cue("of_own").search(self._text, max(0, first - 40), first):
-                    return None
-            if self._anchored_later(value):
+            if self._is_reason(group[0]) or self._anchored_later(value):
                 return None
             return replace(self._linked(value, group, joined if len(group) > 1 else ""), times=(value,), mention=mark)
         return None
@@ -666,6 +663,12 @@ class _Linker:
         linked = self._linked(lasting, [name], "")
         start = said.start() if said else linked.start
         return replace(linked, times=(lasting,), mention=mark, covered=((start, linked.end),))
+
+    def _is_reason(self, mention: Mention) -> bool:
+        """Whether a mention stands behind "for", "with" and the like, so that a time behind it dates something else."""
+        near = max(0, mention.start - 40)
+        other = cue("of_other").search(self._text, near, mention.start)
+        return other is not None and not cue("of_own").search(self._text, near, mention.start)
 
     def _dated_for(self, value: Time, names: Sequence[Mention], reason: Mention, mark: Mention | None) -> Link | None:
         """ "Radiotherapy for bone metastasis within 2 weeks": the time dates the radiotherapy."""
@@ -717,10 +720,7 @@ class _Linker:
         times = [t for t in sound if link.start <= t.start and t.end <= link.end]
         end = link.end
         for time in sound:
-            if end <= time.start <= ceiling and re.fullmatch(
-                r"[\s,(\[]{0,3}(?:as |when |if )?(?:(?:measured|assessed|obtained|determined|documented|performed|recorded|taken|confirmed) )?",
-                self._text[end : time.start],
-            ):
+            if end <= time.start <= ceiling and cue("taken_at").fullmatch(self._text, end, time.start):
                 times.append(time)
                 end = time.end
         covered = (*link.covered, *((t.start, t.end) for t in times if t.end > link.end))
@@ -730,7 +730,10 @@ class _Linker:
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
 # words that a name may end in, though they may also stand between a name and its value
 _NAMING = frozenset({"index", "ratio", "count", "counts", "score", "scores", "scale", "volume", "rate", "test", "rating", "range"})
-_CHANGE_NOUN = r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss|variation|variability|difference|fluctuation)"
+_CHANGE_NOUN = (
+    r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss|variation|variability|difference|"
+    r"fluctuation)"
+)
 _CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)

@@ -1,7 +1,7 @@
 """What a criterion says, as a rule: the facts that its values make, and how its own words join them.
 
     read(tagged, children)   the rule of one criterion, how far it can be computed, and what a person should look at
-    describe(rule)           the rule in English
+    read_trial(tagged)       the criteria of a trial with their rules, relations and categories
 
 A criterion is read as a row of parts: facts, words that say more, and the joining words between them. Where the row leaves
 open how its parts belong together, the criterion is `unsupported` as a whole; the facts that were read stay within it.
@@ -13,11 +13,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
-from critnlp import analytes, lexicon, schema, units
+from critnlp import analytes, schema, units
 from critnlp.categories import categorize
+from critnlp.facts import ABOUT, Lost, analyte_of, fact_of, measured_fact, range_of, result_fact, staging_fact
 from critnlp.lexicon import cue
 from critnlp.quantities import TIME_UNITS, Bound, Threshold
 from critnlp.quantities import find as find_thresholds
@@ -25,6 +27,7 @@ from critnlp.relations import Link, Result, Subject, Value, link, relations_of
 from critnlp.staging import Staging
 from critnlp.tagging import Mention, Span, Tagged, find_times, words
 from critnlp.windows import Time
+from critnlp.wording import describe
 
 Rule = schema.Rule
 
@@ -38,261 +41,6 @@ class Reading:
     describe: str
     links: tuple[Link, ...] = ()
     warnings: tuple[schema.Warning, ...] = ()
-
-
-class _Lost(Exception):
-    """A value that cannot be read with certainty; the message says why, the code which warning it is."""
-
-    def __init__(self, message: str, code: schema.WarningCode | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-# --- facts ------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def _findings() -> dict[str, str]:
-    return {word: row["analyte"] for row in lexicon.table("findings") for word in row["finding"].split("|")}
-
-
-def _analyte_of(subject: Subject) -> analytes.Analyte | None:
-    if subject.kind == "CONDITION":
-        name = _findings().get(subject.text.lower())
-        return analytes.analyte(name) if name else None
-    if subject.kind in ("LAB", "PHRASE", "OBSERVATION"):
-        return analytes.analyte(subject.text)
-    return None
-
-
-def _range(value: Threshold, measures: schema.Measures = "value") -> schema.Range:
-    written = value.range
-    if written is None:
-        raise _Lost(value.problem or "the comparison cannot be read")
-    return written.model_copy(update={"measures": measures})
-
-
-_ABOUT: dict[str, schema.About] = {
-    "LAB": "lab", "SCALE": "scale", "BIOMARKER": "biomarker", "CONDITION": "condition", "DRUG": "drug", "PROCEDURE": "procedure",
-    "DEVICE": "device", "OBSERVATION": "observation", "REPRODUCTIVE": "reproductive", "AGE": "age",
-}  # fmt: skip
-_SURVIVAL = re.compile(r"life|survival|surviv|expect", re.IGNORECASE)
-_MASS = re.compile(r"^(?:[mun]?g|[mun]?mol|\[IU\]|U|m?L|Gy|cGy|kg|meq)\b")
-
-
-def _fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
-    """The fact that one value makes of one subject. Raises `_Lost` where the value is no bound of it."""
-    if value.problem:
-        raise _Lost(value.problem)
-    if subject.kind == "AGE":
-        return _age_fact(value)
-    if subject.kind == "SCALE":
-        return _scale_fact(subject, value)
-    name = analytes.plain_name(subject.text)
-    if value.form in ("bare", "list") or value.equals:
-        known = _analyte_of(subject)
-        timed = value.unit in TIME_UNITS and not (known and units.same_dimension(known.unit, value.unit or ""))
-        raise _Lost(f"{name}: the number has no comparator", None if timed else "comparator_lost")
-    if value.plus and value.unit is None:
-        raise _Lost('"+" behind a number may be a grade of staining')
-    analyte = _analyte_of(subject)
-    if analyte:
-        return _measured_fact(analyte, value, subject.text)
-    about = _ABOUT.get(subject.kind, "measurement")
-    if (
-        subject.kind in ("CONDITION", "REPRODUCTIVE", "OBSERVATION")
-        and (value.unit or "").find("/") > 0
-        and (value.unit or "")[0] != "{"
-    ):
-        raise _Lost("a concentration of something that has none")
-    if subject.kind == "PHRASE" and len(name) < 2:
-        raise _Lost("a name that is none")
-    if subject.kind == "DRUG" and re.search(r"/[mdu]?L$", value.unit or ""):
-        level = analytes.analyte(subject.text)
-        if level is None:
-            raise _Lost("a level of a drug that the table does not know")
-        return _measured_fact(level, value, subject.text)
-    if subject.kind == "PROCEDURE" and value.unit and not _RADIATION.match(value.unit):
-        raise _Lost("a number of an act that is neither a count nor a dose")
-    if subject.kind == "PHRASE" and subject.mention:
-        about = _ABOUT.get(subject.mention.label, "observation")
-    elif subject.kind == "PHRASE" and behind:
-        about = "observation"
-    if subject.kind == "PHRASE" and behind and not _countable(name, value):
-        raise _Lost("a number of something that cannot be counted")
-    measures: schema.Measures = "value"
-    if value.relative_to == "baseline" or (value.unit == "%" and cue("change").search(subject.text)):
-        measures = "change" if value.relative_to is None else "value"
-    elif value.unit in TIME_UNITS:
-        measures = "value" if name.endswith(" age") else "duration"
-    elif value.unit and (about in ("drug", "procedure", "device") or (_DOSE.search(subject.text) and _MASS.match(value.unit))):
-        measures = "dose"
-    elif value.unit in (None, "1") or ((value.unit or "").startswith(("{", "/")) and value.unit not in _NO_COUNTS):
-        counted = behind or about in ("drug", "procedure") or (value.unit or "").startswith("/")
-        measures = "count" if counted and value.relative_to is None else "value"
-    status: schema.Status = "current"
-    return schema.Fact(
-        about=about, name=name, range=_range(value, measures), repairs=value.repairs, status=status,
-        confidence=0.7 if subject.kind == "PHRASE" else 1.0,
-    )  # fmt: skip
-
-
-_RADIATION = re.compile(r"c?Gy|[MGk]?Bq|mCi|m?Sv")
-_NO_COUNTS = frozenset({"{pack-years}", "{letters}", "{points}", "/mm3", "/uL", "/mL", "/L", "/min", "/[HPF]", "/s"})
-_DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
-
-
-def _countable(name: str, value: Threshold) -> bool:
-    """Whether a name can be counted so often: "prior lines of therapy", but neither "degree of kinship" nor "satisfying"."""
-    if value.unit and not value.unit.startswith(("{", "/")):
-        return True
-    head = re.split(r"\s(?:of|in|with|for|to|per)\s", name)[0]
-    last = head.split()[-1] if head.split() else ""
-    ends = [bound.value for bound in (value.low, value.high) if bound]
-    one = ends == ["1"] or (len(ends) == 1 and ends[0] in ("0", "1", "2") and value.high is not None)
-    if "/" in name or name.startswith("out of"):
-        return False
-    return one or last.endswith(("s", "ae")) or cue("irregular").search(head) is not None
-
-
-def _age_fact(value: Threshold) -> schema.Fact:
-    if value.form in ("bare", "list") or value.equals:
-        raise _Lost("age: the number has no comparator", "comparator_lost")
-    if value.unit not in (*TIME_UNITS, None):
-        raise _Lost("an age in a unit that is no time")
-    repairs = value.repairs if value.unit else (*value.repairs, "no unit written; years assumed")
-    unit = value.unit or "a"
-    written = _range(value).model_copy(update={"unit": unit})
-    fact = schema.Fact(about="age", name="age", range=written, repairs=repairs, canonical=_canonical(written, "a"))
-    for bound in (written.low, written.high):
-        years = units.convert(bound, unit, "a") if bound else None
-        if years and not 0 <= Decimal(years) <= 125:
-            raise _Lost(f"an age of {bound} {unit}", "impossible_value")
-    return fact
-
-
-def _canonical(written: schema.Range, unit: str, analyte: analytes.Analyte | None = None) -> schema.Canonical | None:
-    """The bounds in the canonical unit; None where one of them cannot be converted with certainty."""
-    if written.relative_to is not None:
-        return None
-    source = written.unit if written.unit is not None else "1" if unit == "1" else None
-    if source is None:
-        return None
-    ends: list[str | None] = []
-    for bound in (written.low, written.high):
-        if bound is None:
-            ends.append(None)
-            continue
-        molar, special = (analyte.molar_mass, analyte.special) if analyte else (None, "")
-        converted = units.convert(bound, source, unit, molar_mass=molar, special=special)
-        if converted is None:
-            return None
-        ends.append(converted)
-    return schema.Canonical(low=ends[0], high=ends[1], unit=unit)
-
-
-_OF_PREDICTED = re.compile(r"(?:%|percent(?:age)?)\s?(?:of\s)?pred", re.IGNORECASE)
-_Z_SCORE = re.compile(r"\bz[\s-]?score|standard deviation score|\bSDS\b", re.IGNORECASE)
-
-
-def _measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -> schema.Fact:
-    """A fact about a row of the analyte table, with its codes and the canonical bounds; `said` is how it is called."""
-    written, repairs = _range(value), value.repairs
-    analyte = analytes.of_unit(analyte, written.unit) if written.unit else analyte
-    if analyte.special == "predicted" and written.unit == "%" and written.relative_to is None:
-        written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio"})
-        repairs = (*repairs, "% read as a percentage of the predicted value")
-    if written.relative_to is None and _OF_PREDICTED.search(said) and written.unit in (None, "%"):
-        written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio", "unit": "%"})
-    elif written.relative_to is None and _Z_SCORE.search(said) and written.unit is None:
-        written = written.model_copy(update={"relative_to": "z_score", "relation": "ratio"})
-    if (written.unit or "").startswith("{") and written.unit not in ("{copies}/mL", "{copies}/L", "{letters}", "{points}"):
-        written = written.model_copy(update={"measures": "count"})
-    if written.unit in TIME_UNITS and not units.same_dimension(written.unit, analyte.unit):
-        raise _Lost(f"{analyte.name} in a unit of time")
-    if written.unit is None and written.relative_to is None and analyte.assumed and analyte.assumed != "1":
-        assumed = written.model_copy(update={"unit": analyte.assumed})
-        canonical = _canonical(assumed, analyte.unit, analyte)
-        if canonical and _sane(analyte, canonical):
-            written, repairs = assumed, (*repairs, f"no unit written; {analyte.assumed} assumed")
-    if written.unit is None and analyte.unit == "%" and written.relative_to == "predicted":
-        written = written.model_copy(update={"unit": "%"})
-    canonical = _canonical(written, analyte.unit, analyte)
-    if canonical and not _sane(analyte, canonical):
-        bounds = "/".join(filter(None, (written.low, written.high)))
-        raise _Lost(
-            f"{analyte.name} {bounds} {written.unit or ''} is outside what is possible; is the unit right?", "impossible_value"
-        )
-    qualifiers = tuple(word for word in dict.fromkeys(cue("modifiers").findall(said.lower())) if word not in analyte.name)
-    return schema.Fact(
-        about=analyte.about, name=analyte.name, codes=analyte.codes, range=written, canonical=canonical, repairs=repairs,
-        qualifiers=qualifiers,
-    )  # fmt: skip
-
-
-def _sane(analyte: analytes.Analyte, canonical: schema.Canonical) -> bool:
-    for bound in (canonical.low, canonical.high):
-        if bound is None or Decimal(bound) == 0:
-            continue
-        if analyte.low is not None and Decimal(bound) < analyte.low:
-            return False
-        if analyte.high is not None and Decimal(bound) > analyte.high:
-            return False
-    return True
-
-
-_ROMAN = ("0", "I", "II", "III", "IV", "V", "VI")
-
-
-def _scale_fact(subject: Subject, value: Threshold) -> schema.Fact:
-    scale = analytes.scale(subject.text)
-    name = scale.name if scale else analytes.plain_name(subject.text)
-    codes = scale.codes if scale else ()
-    if value.relative_to is not None or value.unit in TIME_UNITS:
-        raise _Lost(f"{name} in {value.unit or value.relative_to}")
-    ends = [*(end.value for end in (value.low, value.high) if end), *value.values]
-    for end in ends:
-        if scale and scale.high is not None and not (scale.low or 0) <= abs(Decimal(end)) <= scale.high:
-            raise _Lost(f"{name} {end} is outside its range {scale.low} to {scale.high}", "impossible_value")
-    values = value.values or _steps(scale, value)
-    if values:
-        coded = (
-            tuple(_ROMAN[int(v)] for v in values)
-            if scale and scale.kind == "roman" and all(v.isdigit() for v in values)
-            else values
-        )
-        return schema.Fact(about="scale", name=name, codes=codes, values=coded, repairs=value.repairs)
-    return schema.Fact(about="scale", name=name, codes=codes, range=_range(value), repairs=value.repairs)
-
-
-def _steps(scale: analytes.Scale | None, value: Threshold) -> tuple[str, ...]:
-    """The values of a short scale that a range such as "0-2" names, or of a lone number; () where a range says it better."""
-    low, high = value.low, value.high
-    if value.form == "bare" and low:
-        return (low.value,)
-    small = scale is not None and scale.high is not None and scale.high <= 6 and (scale.step is None or scale.step >= 1)
-    if value.form != "range" or not small or not low or not high or not (low.inclusive and high.inclusive):
-        return ()
-    if not (low.value.isdigit() and high.value.isdigit()):
-        return ()
-    return tuple(str(number) for number in range(int(low.value), int(high.value) + 1))
-
-
-def _staging_fact(value: Staging, subject: Subject | None) -> schema.Fact:
-    if value.problem or not value.values:
-        raise _Lost(value.problem or "a stage that cannot be read")
-    extra = {"edition": value.edition} if value.edition else {}
-    return schema.Fact(
-        about="staging", name=value.system.lower(), system=value.system, values=value.values, qualifiers=value.qualifiers,
-        of=analytes.plain_name(subject.text) if subject else None, repairs=value.repairs, **extra,
-    )  # fmt: skip
-
-
-def _result_fact(value: Result, subject: Subject) -> schema.Fact:
-    analyte = analytes.analyte(subject.text) if subject.kind == "LAB" else None
-    name = analyte.name if analyte else analytes.plain_name(subject.text)
-    about = analyte.about if analyte else _ABOUT[subject.kind]
-    return schema.Fact(about=about, name=name, codes=analyte.codes if analyte else (), values=(value.value,))
 
 
 # --- from links to nodes ----------------------------------------------------------------------------------------------
@@ -376,20 +124,20 @@ class _Reader:
         if isinstance(value, Time):
             return self._dated(one, value)
         if any(time.problem or time.negated for time in one.times):
-            raise _Lost("a time that cannot be read")
+            raise Lost("a time that cannot be read")
         if isinstance(value, Staging):
             subject = one.subjects[0] if one.subjects else None
-            return self._placed(_staging_fact(value, subject), one, subject)
+            return self._placed(staging_fact(value, subject), one, subject)
         if isinstance(value, Result):
-            return _join(self._op(one), [self._placed(_result_fact(value, s), one, s) for s in one.subjects])
+            return _join(self._op(one), [self._placed(result_fact(value, s), one, s) for s in one.subjects])
         if value.form == "pair" or (len(one.subjects) == 2 and value.second):
             return self._pair(one, value)
-        made = [self._placed(_fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
+        made = [self._placed(fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
         if method := self._method(one):
             made = [f.model_copy(update={"method": method}) for f in made]
             self.facts[-len(made) :] = made
         if any(f.range and f.range.measures == "dose" for f in made) and cue("per").match(self._text, one.end):
-            raise _Lost("a dose whose time stands apart")
+            raise Lost("a dose whose time stands apart")
         if one.change:
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
             way = {"qualifiers": (one.change,)} if one.change != "change" else {}
@@ -422,9 +170,9 @@ class _Reader:
         lead = self._text[max(0, one.start - 60) : one.value.start]
         lead = re.split(r"[,;.:]\s", lead)[-1]
         if cue("planned").search(self._text, one.subjects[0].end, one.subjects[-1].end):
-            raise _Lost("planned and present things in one list")
+            raise Lost("planned and present things in one list")
         if cue("taken_off").search(lead):
-            raise _Lost("a time of being without something")
+            raise Lost("a time of being without something")
         planned = (
             cue("planned").search(lead) is not None
             or cue("planned").search(self._text[one.subjects[-1].end : time.start]) is not None
@@ -435,7 +183,7 @@ class _Reader:
         made: list[Rule] = []
         for subject in one.subjects:
             name = analytes.plain_name(subject.text)
-            fact = schema.Fact(about=_ABOUT[subject.kind], name=name, status=status, repairs=time.repairs, exceptions=exceptions)
+            fact = schema.Fact(about=ABOUT[subject.kind], name=name, status=status, repairs=time.repairs, exceptions=exceptions)
             made.append(self._placed(fact, one, subject).model_copy(update={"status": status}))
         self._excepted = end
         rule = _join("any_of" if time.negated or self._kind == "exclusion" else self._op(one), made)
@@ -468,20 +216,20 @@ class _Reader:
     def _pair(self, one: Link, value: Threshold) -> Rule:
         """ "≤ 140/90" bounds both pressures, "≥ 160/100" either."""
         if value.second is None or value.problem:
-            raise _Lost(value.problem or "two numbers in one")
+            raise Lost(value.problem or "two numbers in one")
         names = [analytes.plain_name(subject.text) for subject in one.subjects]
         subject = one.subjects[0]
-        pressure = _analyte_of(subject)
+        pressure = analyte_of(subject)
         if len(names) > 2 or not (
             names == ["systolic blood pressure", "diastolic blood pressure"] or (pressure and "blood pressure" in pressure.name)
         ):
-            raise _Lost("two numbers of something that is no blood pressure")
+            raise Lost("two numbers of something that is no blood pressure")
         facts: list[Rule] = []
         for name, part in (("systolic blood pressure", value), ("diastolic blood pressure", value.second)):
             analyte = analytes.analyte(name)
             if analyte is None:
-                raise _Lost(f"{name} is not in the table")
-            facts.append(self._placed(_measured_fact(analyte, replace(part, second=None, form="bound")), one, subject))
+                raise Lost(f"{name} is not in the table")
+            facts.append(self._placed(measured_fact(analyte, replace(part, second=None, form="bound")), one, subject))
         return _join("any_of" if value.low else "all_of", facts)
 
     def _nodes(self) -> Iterator[_Node]:
@@ -515,7 +263,7 @@ class _Reader:
         before = len(self.facts)
         try:
             rule, covered = self._bounds(group)
-        except _Lost as lost:
+        except Lost as lost:
             del self.facts[before:]
             if lost.code:
                 self._warn(lost.code, str(lost))
@@ -540,7 +288,7 @@ class _Reader:
         covered += spans
         values = self._in_other_units(group)
         rules = [self._rule_of(one, value) for one, value in zip(group, values, strict=True)]
-        gaps = [self._text[first.value.end : second.value.start] for first, second in zip(group, group[1:], strict=False)]
+        gaps = [self._text[first.value.end : second.value.start] for first, second in pairwise(group)]
         if isinstance(group[0].value, Time):
             if self._excepted > group[0].end:
                 covered.append((group[0].end, self._excepted))
@@ -549,7 +297,7 @@ class _Reader:
             return rules[0], tuple(span for one in group for span in one.covered)
         if len(group) == 1:
             return self._conditioned(conditions[0], rules[0], group[0]), tuple(covered)
-        covered += [(first.value.end, second.value.start) for first, second in zip(group, group[1:], strict=False)]
+        covered += [(first.value.end, second.value.start) for first, second in pairwise(group)]
         if len(group) == 2 and any(conditions):
             first, second = conditions
             if first is None and second is not None:
@@ -565,14 +313,14 @@ class _Reader:
                 return schema.If.model_validate({"if": first.rule, "then": rules[1], "else": rules[0]}), tuple(covered)
         if any(conditions):
             if any(condition is None or condition.negated for condition in conditions):
-                raise _Lost("conditions that cannot be told apart")
+                raise Lost("conditions that cannot be told apart")
             whole = [schema.If.model_validate({"if": c.rule, "then": r}) for c, r in zip(conditions, rules, strict=True) if c]
             return _join("all_of" if self._kind != "exclusion" else "any_of", whole), tuple(covered)
         op: Literal["all_of", "any_of"] | None = None
         for number, gap in enumerate(gaps):
             own = self._gap_op(gap, group[number], group[number + 1], values[number], values[number + 1])
             if op is not None and own != op:
-                raise _Lost('bounds joined by both "and" and "or"')
+                raise Lost('bounds joined by both "and" and "or"')
             op = own
         return _join(op or "all_of", rules), tuple(covered)
 
@@ -586,7 +334,7 @@ class _Reader:
         if gap.strip() in (",", ";", "", "to", "-", "–"):
             facing = isinstance(one, Threshold) and isinstance(other, Threshold) and bool(one.low) != bool(other.low)
             return "any_of" if self._kind == "exclusion" else "all_of" if facing or self._kind == "inclusion" else "any_of"
-        raise _Lost("two bounds of one thing that nothing joins")
+        raise Lost("two bounds of one thing that nothing joins")
 
     def _in_other_units(self, group: Sequence[Link]) -> list[Value]:
         """The values of a group; one without a comparator takes that of the value before, where it is the same or conditional."""
@@ -600,21 +348,26 @@ class _Reader:
             if len(values) > 1 and isinstance(value, Threshold) and value.form in ("bound", "range"):
                 gap = self._text[group[len(values) - 2].value.end : value.start].strip()
                 last = values[-2]
-                bracketed = gap in ("(", "[") and isinstance(last, Threshold)
-                if bracketed and not self._condition_behind(one) and not _same_size(last, value, one.subjects[0]):
-                    raise _Lost("a second bound in brackets that is not the first in another unit")
+                bracketed = gap in ("(", "[")
+                if (
+                    isinstance(last, Threshold)
+                    and bracketed
+                    and not self._condition_behind(one)
+                    and not _same_size(last, value, one.subjects[0])
+                ):
+                    raise Lost("a second bound in brackets that is not the first in another unit")
         return values
 
     def _carried(self, before: Threshold, value: Threshold, one: Link) -> Threshold:
         """A bare number with the comparator of the bound before it."""
         if value.low is None or bool(before.low) == bool(before.high):
-            raise _Lost("a number without a comparator")
+            raise Lost("a number without a comparator")
         low = Bound(value.low.value, before.low.inclusive) if before.low else None
         high = Bound(value.low.value, before.high.inclusive) if before.high else None
         repair = "the comparator is that of the bound before"
         carried = replace(value, low=low, high=high, form="bound", repairs=(*value.repairs, repair), problem=before.problem)
         if not _same_size(before, carried, one.subjects[0]) and not self._condition_behind(one):
-            raise _Lost("a number in brackets that is not the bound before it in another unit")
+            raise Lost("a number in brackets that is not the bound before it in another unit")
         return carried
 
     # -- conditions --
@@ -681,7 +434,7 @@ class _Reader:
         """ "males ≥ 13 g/dL", "Men aged 45 or older", "If liver metastases are present, ALT ≤ 5 × ULN"."""
         first = one.value.start if floor is not None else one.start
         stretch = self._text[floor or 0 : one.value.start]
-        found = [m for m in _SEX_WORD.finditer(stretch)]
+        found = list(_SEX_WORD.finditer(stretch))
         if len(found) == 1:
             sex = "female" if found[0]["sex"].lower() in words("female") else "male"
             offset = floor or 0
@@ -733,7 +486,7 @@ class _Reader:
                 return _join("all_of", [rule, schema.Not(rule=condition.rule)])
             return _join("any_of", [rule, condition.rule])
         if condition.negated:
-            raise _Lost("a bound for those without something, and none for the others")
+            raise Lost("a bound for those without something, and none for the others")
         if self._kind == "exclusion":
             return _join("all_of", [condition.rule, rule])
         return schema.If.model_validate({"if": condition.rule, "then": rule})
@@ -764,7 +517,7 @@ class _Reader:
             return None
         try:
             rule = self._evaluate(row)
-        except _Lost:
+        except Lost:
             return None
         unread = any(True for _ in _unsupported_in(rule))
         if not any(True for _ in facts_in(rule)):
@@ -789,9 +542,9 @@ class _Reader:
         several = _AT_LEAST.search(text)
         number = several and _SMALL.get(several["n"].lower(), several["n"])
         items: Rule
-        if number and str(number).isdigit() and 1 < int(number) <= len(refs):
+        if number and number.isdigit() and 1 < int(number) <= len(refs):
             items = schema.AtLeast(n=int(number), rules=tuple(refs))
-        elif number == "1" or number == 1 or cue("any").search(text):
+        elif number == "1" or cue("any").search(text):
             items = schema.AnyOf(rules=tuple(refs))
         elif _ALL.search(text):
             items = schema.AllOf(rules=tuple(refs))
@@ -864,7 +617,7 @@ class _Reader:
             if m.label in ("OBSERVATION", "TEMPORAL", "THRESHOLD") and name[0] <= m.start and m.end <= value.end + 1
         ]
         fact = schema.Fact(
-            about="observation", name="life expectancy", range=_range(value, "duration"), start=source[0], end=source[1],
+            about="observation", name="life expectancy", range=range_of(value, "duration"), start=source[0], end=source[1],
             entities=tuple(marked), repairs=value.repairs,
         )  # fmt: skip
         self.facts.append(fact)
@@ -909,7 +662,7 @@ class _Reader:
                 said = (said[0] if said else found.start() if denied is None else denied, at)
                 denied = None
                 continue
-            kind = _JOINS.get(piece)
+            kind: Kind | None = _JOINS.get(piece)
             if kind == "stop" and not (text[at : at + 1].isspace() and text[at:].strip()[:1].isupper()):
                 kind = None
                 piece = ""
@@ -958,7 +711,7 @@ class _Reader:
         ]
 
     def _evaluate(self, row: Sequence[_Part]) -> Rule:
-        """The rule of a row. Raises `_Lost` where its joining words leave the structure open."""
+        """The rule of a row. Raises `Lost` where its joining words leave the structure open."""
         return _Structure(self._kind, self._text, self._saying).rule(row)
 
 
@@ -981,7 +734,7 @@ def _opposed(first: Rule, second: Rule) -> bool:
 
 def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     """Whether two bounds are the same in different units, within the rounding of the registry."""
-    analyte = _analyte_of(subject)
+    analyte = analyte_of(subject)
     one, other = first.low or first.high, second.low or second.high
     if not one or not other or not first.unit or not second.unit:
         return False
@@ -1067,11 +820,14 @@ _CONDITION_WORDS = frozenset(
 # --- how the parts of a row belong together ---------------------------------------------------------------------------
 
 
+Kind = Literal["node", "said", "and", "or", "comma", "semi", "stop", "open", "close", "not", "same"]
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """A part of a criterion's row: a node or words that say more, each with its rule, or a sign of how these join."""
 
-    kind: Literal["node", "said", "and", "or", "comma", "semi", "stop", "open", "close", "not", "same"]
+    kind: Kind
     rule: Rule | None
     start: int
     end: int
@@ -1081,12 +837,13 @@ class _Part:
 _SAYING = frozenset(
     {"CONDITION", "LAB", "SCALE", "BIOMARKER", "DRUG", "PROCEDURE", "DEVICE", "REPRODUCTIVE", "STAGING", "THRESHOLD"}
 )
-_JOINS: dict[str, Literal["and", "or", "comma", "semi", "stop", "open", "close"]] = {
+_JOINS: dict[str, Kind] = {
     "and": "and", "&": "and", "plus": "and", "but": "and", "or": "or", "and/or": "or", ",": "comma", ";": "semi", ".": "stop",
     "(": "open", "[": "open", ")": "close", "]": "close",
 }  # fmt: skip
 _AT_LEAST = re.compile(
-    r"\b(?:at least|≥|>=|minimum of|any)\s?(?P<n>\d|one|two|three|four|five)\b(?:\s\(\d\))?(?=.*(?:following|below|criteria|of these))",
+    r"\b(?:at least|≥|>=|minimum of|any)\s?(?P<n>\d|one|two|three|four|five)\b(?:\s\(\d\))?"
+    r"(?=.*(?:following|below|criteria|of these))",
     re.IGNORECASE | re.DOTALL,
 )
 _SMALL = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5"}
@@ -1140,7 +897,7 @@ class _Structure:
         self._mentions = mentions
 
     def rule(self, row: Sequence[_Part]) -> Rule:
-        """The rule of a row. Raises `_Lost` where it is open."""
+        """The rule of a row. Raises `Lost` where it is open."""
         sentences: list[list[_Part]] = [[]]
         for part in self._without_brackets(row):
             if part.kind == "stop":
@@ -1150,10 +907,10 @@ class _Structure:
         kept = [sentence for sentence in sentences if any(p.rule for p in sentence)]
         rules = [self._sentence_rule(sentence) for sentence in kept]
         if not rules:
-            raise _Lost("nothing was read")
+            raise Lost("nothing was read")
         speaking = [rule for rule in rules if not isinstance(rule, schema.Note)]
         if len(speaking) > 1 and self._kind == "exclusion":
-            raise _Lost("how the sentences of an exclusion belong together is open")
+            raise Lost("how the sentences of an exclusion belong together is open")
         return _join("all_of", rules)
 
     def _sentence_rule(self, parts: Sequence[_Part]) -> Rule:
@@ -1166,7 +923,7 @@ class _Structure:
                 return schema.Note(text=text, reason="permitted")
             return schema.Unsupported(text=text, reason="unparsed")
         if any(cue("turns").search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
-            raise _Lost("words that turn what stands beside them")
+            raise Lost("words that turn what stands beside them")
         return self._sentence(parts)
 
     def _without_brackets(self, row: Sequence[_Part]) -> list[_Part]:
@@ -1189,7 +946,7 @@ class _Structure:
                             target.append(_Part("said", schema.Unsupported(text=text, reason="unparsed"), start, end))
                     else:
                         if any(cue("turns").search(self._text, p.start, p.end) for p in inner if p.kind == "said"):
-                            raise _Lost("words in brackets that turn what stands beside them")
+                            raise Lost("words in brackets that turn what stands beside them")
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
                         if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
                             target.append(_Part("or", None, inner[0].start, inner[0].start))  # "ECOG ≤ 2 (Karnofsky ≥ 60 %)"
@@ -1203,7 +960,7 @@ class _Structure:
     def _sentence(self, parts: Sequence[_Part]) -> Rule:
         clusters, joins = self._clusters(parts)
         if not clusters:
-            raise _Lost("nothing was read")
+            raise Lost("nothing was read")
         rules = [_join("all_of", [p.rule for p in cluster if p.rule is not None]) for cluster in clusters]
         if len(rules) == 1:
             return rules[0]
@@ -1225,7 +982,7 @@ class _Structure:
                 continue
             if part.rule is None:
                 if negated:
-                    raise _Lost("a negation behind what it denies")
+                    raise Lost("a negation behind what it denies")
                 signs.add(part.kind)
                 reaching = negated = False
                 continue
@@ -1234,10 +991,10 @@ class _Structure:
                 if any(p.kind in ("or", "comma", "and") for p in parts if p.start > part.start) or any(
                     p.kind == "said" for p in parts if p.start > part.start
                 ):
-                    raise _Lost("what a negation reaches is open")
+                    raise Lost("what a negation reaches is open")
                 part = replace(part, rule=schema.Not(rule=part.rule))
             elif reaching and part.kind == "node":
-                raise _Lost("what a negation reaches is open")
+                raise Lost("what a negation reaches is open")
             negated = False
             if not clusters:
                 clusters.append([part])
@@ -1248,7 +1005,7 @@ class _Structure:
                 clusters[-1].append(part)
             signs = set()
         if negated:
-            raise _Lost("a negation behind what it denies")
+            raise Lost("a negation behind what it denies")
         return self._merged(clusters, joins)
 
     def _merged(self, clusters: list[list[_Part]], joins: list[set[str]]) -> tuple[list[list[_Part]], list[set[str]]]:
@@ -1270,9 +1027,9 @@ class _Structure:
             mixed = cluster[0].kind == "said" and any(p.kind == "node" and not p.bracketed for p in cluster)
             inner = re.search(r"\b(?:or|and)\b", self._text[cluster[0].start : cluster[0].end])
             if mixed and self._kind == "exclusion" and (number or inner):
-                raise _Lost("whether a value narrows the words before it is open")
+                raise Lost("whether a value narrows the words before it is open")
             if mixed and number and "or" in between[number - 1]:
-                raise _Lost("whether a value narrows the words before it is open")
+                raise Lost("whether a value narrows the words before it is open")
         return kept, between
 
     def _joined(self, rules: list[Rule], joins: list[set[str]], clusters: list[list[_Part]], pure: bool) -> Rule:
@@ -1285,23 +1042,23 @@ class _Structure:
             if _BOTH.search(self._text) and pure:
                 return _join("all_of", rules)
             if not pure and not all(map(self._own_item, clusters)):
-                raise _Lost("whether the words beside a value are a reason of their own is open")
+                raise Lost("whether the words beside a value are a reason of their own is open")
             if any(both) and len(rules) == 2 and not pure:
-                raise _Lost('whether "and" names a second reason or narrows the first is open')
+                raise Lost('whether "and" names a second reason or narrows the first is open')
             return _join("any_of", rules)
         if not pure and not all(map(self._own_item, clusters)):
-            raise _Lost('what "or" joins is open')
+            raise Lost('what "or" joins is open')
         if not any(both):
             if either[-1] and all(e or signs <= {"comma", "semi"} for e, signs in zip(either, joins, strict=True)):
                 if "semi" in set().union(*joins) and not all(either) and not exclusion:
-                    raise _Lost('semicolons and "or"')
+                    raise Lost('semicolons and "or"')
                 return _join("any_of", rules)
             if pure and not exclusion and all(signs <= {"semi", "or", "comma"} for signs in joins):
                 return self._by_commas(rules, either)
-            raise _Lost('how commas and "or" belong together is open')
+            raise Lost('how commas and "or" belong together is open')
         if pure and not exclusion:
             return self._by_commas(rules, either)
-        raise _Lost('"and" beside "or"')
+        raise Lost('"and" beside "or"')
 
     def _own_item(self, cluster: Sequence[_Part]) -> bool:
         """Whether a run of parts can be a member of a list by itself: facts alone, or words that name something."""
@@ -1402,109 +1159,3 @@ def read_trial(tagged: Sequence[Tagged]) -> tuple[tuple[schema.Criterion, ...], 
         }
         criteria.append(criterion.model_copy(update=update))
     return tuple(criteria), tuple(warnings)
-
-
-# --- the rule in English ----------------------------------------------------------------------------------------------
-
-_TIME_WORDS = {"a": "year", "mo": "month", "wk": "week", "d": "day", "h": "hour", "min": "minute", "s": "second"}
-_REFERENCES = {
-    "ULN": "the upper limit of normal",
-    "LLN": "the lower limit of normal",
-    "baseline": "baseline",
-    "predicted": "predicted",
-}
-
-
-def describe(rule: Rule) -> str:
-    """A rule in English, as a person would check it: "absolute neutrophil count at least 1.5 × 10^9/L"."""
-    match rule:
-        case schema.Fact():
-            return _describe_fact(rule)
-        case schema.AllOf():
-            return _listed(rule.rules, "and")
-        case schema.AnyOf():
-            return _listed(rule.rules, "or")
-        case schema.AtLeast():
-            return f"at least {rule.n} of: {_listed(rule.rules, 'and')}"
-        case schema.Not():
-            return f"not ({describe(rule.rule)})"
-        case schema.If():
-            text = f"if {describe(rule.condition)}: {describe(rule.then)}"
-            return f"{text}; otherwise: {describe(rule.otherwise)}" if rule.otherwise is not None else text
-        case schema.CriterionRef():
-            return rule.id
-        case schema.Unsupported() | schema.Note():
-            return f"“{rule.text}”"
-
-
-def _listed(rules: Sequence[Rule], word: str) -> str:
-    parts = [f"({describe(r)})" if isinstance(r, schema.AllOf | schema.AnyOf | schema.If) else describe(r) for r in rules]
-    return f" {word} ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
-
-
-def _describe_fact(fact: schema.Fact) -> str:
-    text = fact.name
-    if fact.about == "staging" and fact.system:
-        text = fact.system if fact.system not in ("stage", "grade", "class") else fact.system
-    if fact.of:
-        text = f"{fact.of}, {text}"
-    if fact.qualifiers:
-        text = f"{', '.join(fact.qualifiers)} {text}"
-    if fact.range:
-        text = f"{text} {describe_range(fact.range)}"
-    if fact.values:
-        text = f"{text}: {' or '.join(fact.values)}" if fact.about != "sex" else " or ".join(fact.values)
-    if fact.status != "current":
-        text = {"history": "history of ", "planned": "planned ", "any": "current or past "}[fact.status] + text
-    return " ".join([text, *(describe_window(window) for window in fact.windows)])
-
-
-def describe_range(written: schema.Range) -> str:
-    """The bounds of a range in English: "at least 7 and below 10 %"."""
-    unit = _unit_words(written.unit)
-    low = f"{'at least' if written.low_inclusive else 'above'} {written.low}" if written.low is not None else ""
-    high = f"{'at most' if written.high_inclusive else 'below'} {written.high}" if written.high is not None else ""
-    text = " and ".join(filter(None, (low, high)))
-    match written.relative_to, written.relation:
-        case None, _:
-            return f"{text} {unit}".strip()
-        case "percentile", _:
-            return f"{text} (percentile)"
-        case "z_score", _:
-            return f"{text} standard deviations"
-        case reference, "difference":
-            return f"{text} {unit} over {_REFERENCES[str(reference)]}"
-        case reference, _:
-            of = " of" if unit else " ×"
-            return f"{text}{f' {unit}' if unit else ''}{of} {_REFERENCES[str(reference)]}"
-
-
-def _unit_words(unit: str | None) -> str:
-    if unit is None or unit == "1":
-        return ""
-    if unit in _TIME_WORDS:
-        return f"{_TIME_WORDS[unit]}s"
-    text = re.sub(r"10\*(\d+)", r"× 10^\1", unit)
-    return re.sub(r"[\[\]{}]", "", text).replace("mmHg", "mm Hg")
-
-
-def describe_window(window: schema.Window) -> str:
-    """A time window in English: "within 6 months before randomization"."""
-    unit = f"{_TIME_WORDS.get(window.unit or '', re.sub(r'[{}]', '', window.unit or ''))}s" if window.unit else ""
-    anchor = describe(window.anchor) if isinstance(window.anchor, schema.Fact) else (window.anchor or "").replace("_", " ")
-    match window.relation:
-        case "within":
-            low = f"between {window.low} and" if window.low is not None else "within"
-            text = f"{low} {window.high} {unit} before {anchor}" if window.high is not None else f"up to {anchor}"
-        case "before":
-            text = f"more than {window.low} {unit} before {anchor}" if window.low is not None else f"before {anchor}"
-            if window.low is not None and window.low_inclusive is not False:
-                text = f"at least {window.low} {unit} before {anchor}"
-        case "for":
-            text = f"for at least {window.low} {unit}" if window.low is not None else f"for at most {window.high} {unit}"
-        case "during":
-            text = f"during {anchor}" if window.high is None else f"during {window.high} {unit} around {anchor}"
-        case "after":
-            span = f"{window.high} {unit} " if window.high is not None else ""
-            text = f"{span}after {anchor}"
-    return f"({text.strip()}{f', whichever is {window.choose}' if window.choose else ''})"

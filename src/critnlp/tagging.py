@@ -312,9 +312,9 @@ def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
         if any(value.start > time.start or time.end > value.end or "/" not in (value.unit or "") for time in in_time):
             continue
         aged += [value] if in_time else []  # "≥ 5 drinks per day" is no time
-        if value.form in ("bare", "list") and not value.relative_to and (value.unit is None or value.unit in quantities.TIME_UNITS):
-            if not any(m.label in _MEASURED and m.end <= value.start and glues(text[m.end : value.start]) for m in names):
-                continue
+        unmarked = value.form in ("bare", "list") and not value.relative_to and value.unit in (None, *quantities.TIME_UNITS)
+        if unmarked and not any(m.label in _MEASURED and m.end <= value.start and glues(text[m.end : value.start]) for m in names):
+            continue
         yield Mention.of("THRESHOLD", ((value.start, value.end),), "rules")
     for time in times:
         if not any(value.start < time.end and time.start < value.end for value in aged):
