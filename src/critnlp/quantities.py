@@ -195,6 +195,8 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
     unit = units.unit_at(text, gap.end()) if gap.end() < len(text) else None
     if unit and gap.end() > quantity.end and not _is_unit_after_blank(text, number, unit):
         unit = None
+    if unit and unit.ucum.startswith("{") and unit.ucum[1:].partition("}")[0] not in _UNIT_NOUNS:
+        unit = None  # what is counted is the thing itself: "3 seizures", "two lines"
     if unit is None and exponent is None and text[number.end : number.end + 1].isalpha():
         years = _YEARS_OLD.match(text, number.end)
         if years:
@@ -218,7 +220,10 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
     return _with_reference(text, quantity)
 
 
-_LOOSE = re.compile(r"[^\W\d_]")
+# Counted things without a name of their own; all other nouns are what a count is about.
+_UNIT_NOUNS = frozenset(
+    {"letters", "points", "copies", "cells", "score", "pack-years", "log10 copies", "units", "WU", "titer", "RU", "AU"}
+)
 
 
 def _is_unit_after_blank(text: str, number: Number, unit: units.Unit) -> bool:

@@ -198,8 +198,9 @@ class _Linker:
     def links(self) -> list[Link]:
         """All links in text order."""
         values: list[tuple[Value, Mention | None]] = [*self._shared(thresholds(self._text, self._mentions))]
-        staged = {(m.start, m.end): m for m in self._mentions if m.label == "STAGING"}
-        values += [(s, staged[s.start, s.end]) for s in find_stages(self._text) if (s.start, s.end) in staged]
+        staged = [m for m in self._mentions if m.label == "STAGING"]
+        for stage in find_stages(self._text):
+            values += [(stage, m) for m in staged if m.start <= stage.start and stage.end <= m.end]
         marked = {(m.start, m.end): m for m in self._mentions if m.label == "RESULT"}
         values += [(r, marked.get((r.start, r.end))) for r in results(self._text, self._mentions)]
         values += [(t, None) for t in self._times if not t.problem and (t.windows or t.kind == "duration")]
@@ -275,8 +276,6 @@ class _Linker:
             return inherited
         if value.form in ("bare", "list"):
             return None
-        if counted := self._counted(value):
-            return counted
         if scored := self._scored(value, floor):
             return scored
         if behind := self._behind(value, ceiling):
@@ -296,17 +295,6 @@ class _Linker:
         text = self._text[mention.start : mention.end] if mention else on["name"]
         subject = Subject("SCALE" if mention else "PHRASE", on.start("name"), end, text, mention)
         return Link(value, (subject,), covered=((before.start(), end),))
-
-    def _counted(self, value: Threshold) -> Link | None:
-        """A count whose noun was read as its unit: "≥ 3 seizures per month"."""
-        if not value.unit or not value.unit.startswith("{") or value.unit.partition("}")[0][1:] in _UNIT_NOUNS:
-            return None
-        found = cue("noun").search(self._text, value.start, value.end)
-        if not found:
-            return None
-        inner = next((m for m in self._names if m.start < found.end() and found.start() < m.end), None)
-        subject = Subject("PHRASE", *found.span(), found[0], inner)
-        return Link(value, (subject,), covered=((value.start, value.end),), behind=True)
 
     def _of_counted(self, value: Threshold) -> Link | None:
         """The size of what the value before counts: "at least one lesion ≥ 10 mm"."""
@@ -526,7 +514,12 @@ class _Linker:
                     signs.add(found["sign"].replace(",", "").strip())
                     group.append(other)
             joined = "or" if signs & {"or", "and/or"} else "and" if signs & {"and", "&"} else "," if len(group) > 1 else ""
-            return self._linked(value, group, joined, behind=True)
+            linked = self._linked(value, group, joined, behind=True)
+            often = cue("often").match(self._text, linked.end)
+            if isinstance(value, Threshold) and value.unit is None and often:  # "≥ 3 seizures per month"
+                rate = replace(value, unit=_RATES[often["time"].lower()])
+                return replace(linked, value=rate, covered=((linked.start, often.end()),))
+            return linked
         return None
 
     def _phrase(self, value: Threshold, floor: int) -> Link | None:
@@ -743,7 +736,6 @@ _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)
 _DURATION_OF = re.compile(r"\bduration of\s(?:the\s|his\s|her\s|their\s)?$", re.IGNORECASE)
 _WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
-_UNIT_NOUNS = frozenset({"letters", "points", "copies", "cells", "score", "pack-years", "log10 copies"})
 _ALONE = re.compile(r"\s*(?:$|[,;.)]|who\b|with\b|and\b(?! (?:than|\w+ [<>≤≥])))", re.IGNORECASE)
 
 

@@ -288,6 +288,7 @@ def glues(gap: str, role: str = "glue") -> bool:
 _MEASURED = frozenset({"LAB", "SCALE", "BIOMARKER"})
 
 
+_IN = re.compile(r"\bin\b(?!\sthe\srange)", re.IGNORECASE)
 # a criterion is read three times: for its mentions, its links and its rule
 find_times = lru_cache(maxsize=4096)(windows.find)
 find_stages = lru_cache(maxsize=4096)(staging.find)
@@ -295,8 +296,13 @@ find_stages = lru_cache(maxsize=4096)(staging.find)
 
 def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
     """The THRESHOLD, TEMPORAL and STAGING mentions of a text; a bare number is one only right behind what it measures."""
-    for stage in find_stages(text):
-        yield Mention.of("STAGING", ((stage.start, stage.end),), "rules")
+    stages = find_stages(text)
+    for number, stage in enumerate(stages):
+        end = stage.end
+        for after in stages[number + 1 :]:  # "T3N1M0" is one mention of three stages
+            end = after.end if after.start == end else end
+        if not number or stages[number - 1].end != stage.start:
+            yield Mention.of("STAGING", ((stage.start, end),), "rules")
     times = find_times(text)
     aged: list[quantities.Threshold] = []  # what is no time though a time phrase lies in it
     for value in quantities.find(text):
@@ -313,7 +319,13 @@ def values(text: str, names: Sequence[Mention]) -> Iterator[Mention]:
             continue
         aged += [value] if in_time else []  # "≥ 5 drinks per day" is no time
         unmarked = value.form in ("bare", "list") and not value.relative_to and value.unit in (None, *quantities.TIME_UNITS)
-        if unmarked and not any(m.label in _MEASURED and m.end <= value.start and glues(text[m.end : value.start]) for m in names):
+        if unmarked and not any(
+            m.label in _MEASURED
+            and m.end <= value.start
+            and glues(text[m.end : value.start])
+            and not _IN.search(text, m.end, value.start)
+            for m in names
+        ):
             continue
         yield Mention.of("THRESHOLD", ((value.start, value.end),), "rules")
     for time in times:
