@@ -77,13 +77,9 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
     if analyte:
         return measured_fact(analyte, value, subject.text)
     about = ABOUT.get(subject.kind, "measurement")
-    if (
-        subject.kind in ("CONDITION", "REPRODUCTIVE", "OBSERVATION")
-        and (value.unit or "").find("/") > 0
-        and (value.unit or "")[0] != "{"
-    ):
-        raise Lost("a concentration of something that has none")
-    if subject.kind == "PHRASE" and len(name) < 2:
+    if subject.kind in ("CONDITION", "REPRODUCTIVE", "OBSERVATION") and not _sizes(subject, value, behind=behind):
+        raise Lost("a value that does not fit what it stands beside")
+    if subject.kind == "PHRASE" and (len(name) < 2 or cue("change").fullmatch(name)):
         raise Lost("a name that is none")
     if subject.kind == "DRUG" and re.search(r"/[mdu]?L$", value.unit or ""):
         level = analytes.analyte(subject.text)
@@ -118,6 +114,41 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
 _RADIATION = re.compile(r"c?Gy|[MGk]?Bq|mCi|m?Sv")
 _NO_COUNTS = frozenset({"{pack-years}", "{letters}", "{points}", "/mm3", "/uL", "/mL", "/L", "/min", "/[HPF]", "/s"})
 _DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
+
+
+_SIZES = frozenset(
+    {
+        "%",
+        "Gy",
+        "cGy",
+        "L",
+        "deg",
+        "mm",
+        "cm",
+        "m",
+        "mm2",
+        "cm2",
+        "mm3",
+        "cm3",
+        "mL",
+        "kg",
+        "[lb_av]",
+        "{points}",
+        "cc",
+        "[in_i]",
+        *TIME_UNITS,
+    }
+)
+_SCORED = re.compile(
+    r"pain|itch|pruritus|fatigue|nausea|dyspn|severity|anxiety|depress|symptom|distress|headache|tremor|spasticity", re.IGNORECASE
+)
+
+
+def _sizes(subject: Subject, value: Threshold, *, behind: bool) -> bool:
+    """Whether a number can be the size, score, share or count of a finding: no dose, no concentration, no bare class."""
+    if value.unit is None and value.relative_to is None:
+        return behind or subject.kind != "CONDITION" or _SCORED.search(subject.text) is not None
+    return value.unit in _SIZES or (value.unit or "").startswith(("{", "/")) or value.relative_to is not None
 
 
 def _countable(name: str, value: Threshold) -> bool:
@@ -184,6 +215,8 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
         written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio", "unit": "%"})
     elif written.relative_to is None and _Z_SCORE.search(said) and written.unit is None:
         written = written.model_copy(update={"relative_to": "z_score", "relation": "ratio"})
+    if re.search(r"\bdays\b|\bnumber\b|\bepisodes\b|\bfrequency\b", analyte.name):
+        written = written.model_copy(update={"measures": "count"})
     if (written.unit or "").startswith("{") and written.unit not in ("{copies}/mL", "{copies}/L", "{letters}", "{points}"):
         written = written.model_copy(update={"measures": "count"})
     if written.unit in TIME_UNITS and not units.same_dimension(written.unit, analyte.unit):

@@ -134,11 +134,8 @@ _AGE = re.compile(
     r"[\s-]{0,2}(?:of|in|'|’)?\s?(?:age|old)\b(?! (?:related|adjusted))|[\s-]?(?:of|in) (?:their |his or her )?life\b"
     r"|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
 )
-_YEARS_OLD = re.compile(r"\s?-?(?:y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
-_TIMES_UNKNOWN = re.compile(
-    r"\s(?:times|-?fold)\s(?!(?:per|a|an|each|every|weekly|daily|in|or|within|during|over|monthly|yearly|at|with|for|and)\b)\w",
-    re.IGNORECASE,
-)
+_YEARS_OLD = re.compile(r"\s?-?(?:ans\b|years\b|y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
+_TIMES_UNKNOWN = re.compile(r"\s(?:times|-?fold)\b", re.IGNORECASE)
 _UNKNOWN_UNIT = re.compile(
     r"\s?(?!(?:and|his|he|or|male|female|men|M|F)/)[^\W\d_]{1,12}\s?/\s?(?!or\b|and\b|her\b|she\b)[^\W\d_]{1,6}\d?\b|/\s?[^\W\d_]"
 )
@@ -195,6 +192,14 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
     unit = units.unit_at(text, gap.end()) if gap.end() < len(text) else None
     if unit and gap.end() > quantity.end and not _is_unit_after_blank(text, number, unit):
         unit = None
+    if (
+        unit
+        and unit.ucum == "s"
+        and text[unit.start : unit.end] == "s"
+        and gap.end() == quantity.end
+        and number.value.endswith("0")
+    ):
+        unit = None  # "in their 40s"
     if unit and unit.ucum.startswith("{") and unit.ucum[1:].partition("}")[0] not in _UNIT_NOUNS:
         unit = None  # what is counted is the thing itself: "3 seizures", "two lines"
     if unit is None and exponent is None and text[number.end : number.end + 1].isalpha():
@@ -229,6 +234,8 @@ _UNIT_NOUNS = frozenset(
 def _is_unit_after_blank(text: str, number: Number, unit: units.Unit) -> bool:
     """Whether a unit behind a blank is one: a lone letter often is a word or a name ("2 D echo")."""
     written = text[unit.start : unit.end]
+    if written == "UI":  # "8 UI episodes" are no international units
+        return False
     return len(written) > 1 or not written.isalpha() or written in "gLlhsKk%" or (written in "yYdwm" and not number.in_words)
 
 
@@ -515,7 +522,7 @@ def _number_token(text: str, at: int, start: int, previous: _Token | None) -> _T
 
 def _ends_name(text: str, at: int) -> bool:
     """Whether the letters before `at` are a word of their own, set too close: "age18", "x10"."""
-    found = re.search(r"(?i)(?:^|[^\w])(?:aged?|ecog|bmi|than|least|to|and|score|x|×)$", text[max(0, at - 8) : at])
+    found = re.search(r"(?i)(?:^|[^\w])(?:aged?|ecog|bmi|than|least|to|and|or|score|x|×)$", text[max(0, at - 8) : at])
     return bool(found) or text[at - 1 : at] in "×²³"
 
 
@@ -747,13 +754,16 @@ class _Grammar:
         age = age or _OLD.search(self._text, start, quantity.start) is not None
         threshold = _bound(op, quantity, start, age)
         after = number + 1
+        if self._is(after, "n") and self._text[quantity.end : self._tokens[after].start].isspace():
+            return (replace(threshold, end=self._tokens[after].end, problem="two numbers side by side"),), after + 1
         if quantity.unit is None and (scale := _OUT_OF.match(self._text, quantity.end)):
             threshold = replace(threshold, end=scale.end())  # "≥ 4/10"
             while after < len(self._tokens) and self._tokens[after].start < scale.end():
                 after += 1
         if self._is(after, "j", "-", "to") and self._is(after + 1, "n") and self._quantity(after + 1).start > quantity.end - 1:
             found = self._range_from(number, start, op, ("-", "to"), age) if op in ("ge", "gt") else None
-            if found and self._tokens[after].word == "-" and not (found[0][0].age or found[0][0].unit in TIME_UNITS):
+            bare = self._is(after + 1, "n")
+            if found and bare and not (found[0][0].age or found[0][0].unit == "a"):
                 # "≥ 50-100 × 10^9/L": a lower bound that depends on something, or a range
                 found = (
                     tuple(replace(one, problem=one.problem or "a lower bound with a range behind it") for one in found[0]),

@@ -375,6 +375,8 @@ class _Linker:
             ):
                 return None
             group, joined = _coordinated(self._text, near, mention, floor)
+            if mention.label in ("DRUG", "CONDITION", "PROCEDURE"):
+                group, joined = [mention], ""  # a dose or a size is that of the last name only
             group = _without_aliases(self._text, group)
             linked = self._linked(value, group, joined if len(group) > 1 else "")
             return self._with_extreme(replace(linked, outside=outside, change=_direction(changing[0]) if changing else ""))
@@ -420,6 +422,8 @@ class _Linker:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
         found = cue("age_before").search(before)
+        if found and cue("age_at").search(before[: found.start("age")]):
+            return None  # "diagnosed at age < 21"
         if found and cue("other_age").search(before[: found.start("age")]):
             start = floor + cue("other_age").search(before[: found.start("age")]).start()  # type: ignore[union-attr]
             end = floor + found.end("age")
@@ -474,7 +478,7 @@ class _Linker:
             return None
         if value.form != "bare" and not (cue("alternative").search(gap) and self._says_nothing_else(last.value.end, value.start)):
             return None
-        return Link(value, last.subjects, last.joined, covered=((value.start, value.end),), inherited=True)
+        return Link(value, last.subjects, last.joined, covered=((value.start, value.end),), inherited=True, change=last.change)
 
     def _says_nothing_else(self, start: int, end: int) -> bool:
         """Whether the words between two bounds name no other thing: joining words, people, and a condition at most."""
@@ -489,7 +493,7 @@ class _Linker:
             ):
                 gap = gap.replace(self._text[mention.start : mention.end], " ")
         allowed = words("glue") | words("people") | words("neutral") | words("negation")
-        return all(word.lower().rstrip(".") in allowed for word in WORDS_IN.findall(gap))
+        return all(len(word) == 1 or word.lower().rstrip(".") in allowed for word in WORDS_IN.findall(gap))
 
     def _behind(self, value: Threshold | Result, ceiling: int) -> Link | None:
         """The name right behind a value: "≥ 2 mg/dL serum creatinine", "positive for HBsAg"."""
@@ -515,6 +519,11 @@ class _Linker:
                     group.append(other)
             joined = "or" if signs & {"or", "and/or"} else "and" if signs & {"and", "&"} else "," if len(group) > 1 else ""
             linked = self._linked(value, group, joined, behind=True)
+            kind = _COUNT_NOUN.match(self._text, linked.end) if mention.label not in MEASURED else None
+            if kind and isinstance(value, Threshold) and value.unit is None:  # "> 3 prior chemotherapy regimens"
+                last = linked.subjects[-1]
+                named = replace(last, text=f"{last.text} {kind['noun']}", end=kind.end())
+                linked = replace(linked, subjects=(*linked.subjects[:-1], named), covered=((linked.start, kind.end()),))
             often = cue("often").match(self._text, linked.end)
             if isinstance(value, Threshold) and value.unit is None and often:  # "≥ 3 seizures per month"
                 rate = replace(value, unit=_RATES[often["time"].lower()])
@@ -555,10 +564,13 @@ class _Linker:
     def _phrase_behind(self, value: Threshold, ceiling: int) -> Link | None:
         """Words behind a comparison: "at least two prior lines of therapy"."""
         behind = self._text[value.end : ceiling]
-        found = None if value.unit in TIME_UNITS else cue("phrase_behind").match(behind)
+        share = value.unit == "%" and behind.lstrip().lower().startswith("of ")
+        found = None if value.unit in TIME_UNITS or share else cue("phrase_behind").match(behind)
         if not found:
             return None
         phrase = found["phrase"].rstrip(" ,-")
+        if changed := self._changed(value, phrase, value.end + found.start("phrase") + len(phrase)):
+            return changed
         if stop := re.search(r"\s\w+ing\b", phrase):
             phrase = phrase[: stop.start()]
         content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
@@ -571,6 +583,15 @@ class _Linker:
         if value.unit is None and (often := cue("often").match(self._text, end)):
             value, end = replace(value, unit=_RATES[often["time"].lower()]), often.end()
         return Link(value, (subject,), covered=((value.start, end),), behind=True)
+
+    def _changed(self, value: Threshold, phrase: str, end: int) -> Link | None:
+        """ "≥ 50 % reduction in PSA": the change of what stands behind."""
+        if not _CHANGING.search(phrase):
+            return None
+        for mention in self._names:
+            if mention.label in MEASURED and mention.start >= end and _IN_THE.fullmatch(self._text, end, mention.start):
+                return replace(self._linked(value, [mention], ""), change=_direction(phrase))
+        return None
 
     def _of_result(self, value: Result, floor: int, ceiling: int) -> Link | None:
         before = self._before(value, floor)
@@ -614,6 +635,8 @@ class _Linker:
             return None  # "hypothermia at admission < 30 °C"
         near = [m for m in self._names if self._datable(m) and floor <= m.start and m.end <= value.start]
         for mention in reversed(near[-1:]):
+            if value.kind == "duration" and not cue("dating").fullmatch(self._text, mention.end, value.start):
+                return self._lasting(value, floor, mark)
             if not cue("dating").fullmatch(self._text, mention.end, value.start) or _NUMBERED.search(self._text, 0, mention.start):
                 return None
             if "(" in self._text[mention.end : value.start] and any(w.relation == "after" for w in value.windows):
@@ -729,9 +752,27 @@ _CHANGE_NOUN = (
 )
 _CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
+_COUNT_NOUN = re.compile(
+    r"\s(?P<noun>regimens?|lines?|courses?|cycles?|therap(?:y|ies)|treatments?|agents?|episodes?|doses?|sessions?|infusions?|"
+    r"events?|attacks?|procedures?)\b(?! \()",
+    re.IGNORECASE,
+)
+_IN_THE = re.compile(
+    r"\s(?:in|of)\s(?:the\s|their\s)?(?:(?:sum|number|level|levels|concentration|serum)\s(?:of\s)?)*", re.IGNORECASE
+)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
-_RATES = {"day": "/d", "night": "/d", "week": "/wk", "month": "/mo", "year": "/a", "hour": "/h"}
+_RATES = {
+    "d": "/d",
+    "wk": "/wk",
+    "mo": "/mo",
+    "day": "/d",
+    "night": "/d",
+    "week": "/wk",
+    "month": "/mo",
+    "year": "/a",
+    "hour": "/h",
+}
 _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)
 _DURATION_OF = re.compile(r"\bduration of\s(?:the\s|his\s|her\s|their\s)?$", re.IGNORECASE)
 _WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)

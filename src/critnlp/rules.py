@@ -69,9 +69,18 @@ class _Node:
 def _join(op: Literal["all_of", "any_of"], rules: Sequence[Rule]) -> Rule:
     """The rules under one operator, flat; a single rule stays as it is."""
     flat: list[Rule] = []
+    seen: set[object] = set()
     for rule in rules:
         inner = rule.rules if isinstance(rule, schema.AllOf | schema.AnyOf) and rule.op == op else (rule,)
-        flat += [one for one in inner if one not in flat]
+        for one in inner:
+            key = (
+                (one.about, one.name, one.range, one.values, one.windows, one.status, one.of)
+                if isinstance(one, schema.Fact)
+                else one
+            )
+            if key not in seen:
+                seen.add(key)
+                flat.append(one)
     if len(flat) == 1:
         return flat[0]
     return schema.AllOf(rules=tuple(flat)) if op == "all_of" else schema.AnyOf(rules=tuple(flat))
@@ -186,6 +195,8 @@ class _Reader:
             fact = schema.Fact(about=ABOUT[subject.kind], name=name, status=status, repairs=time.repairs, exceptions=exceptions)
             made.append(self._placed(fact, one, subject).model_copy(update={"status": status}))
         self._excepted = end
+        if time.negated:  # beside unsupported text it would say the opposite
+            del self.facts[-len(made) :]
         rule = _join("any_of" if time.negated or self._kind == "exclusion" else self._op(one), made)
         return schema.Not(rule=rule) if time.negated else rule
 
@@ -297,6 +308,8 @@ class _Reader:
             return rules[0], tuple(span for one in group for span in one.covered)
         if len(group) == 1:
             return self._conditioned(conditions[0], rules[0], group[0]), tuple(covered)
+        for first, second in pairwise(group):
+            self._needs_clean(first.value.end, second.value.start, spans)
         covered += [(first.value.end, second.value.start) for first, second in pairwise(group)]
         if len(group) == 2 and any(conditions):
             first, second = conditions
@@ -323,6 +336,18 @@ class _Reader:
                 raise Lost('bounds joined by both "and" and "or"')
             op = own
         return _join(op or "all_of", rules), tuple(covered)
+
+    def _needs_clean(self, start: int, end: int, read: Sequence[Span]) -> None:
+        """Raises `Lost` where words between two bounds are neither joining words, nor a condition, nor a name, nor a time."""
+        gap = list(self._text[start:end])
+        known = [(m.start, m.end) for m in self._mentions if m.label in ("LAB", "SCALE", "DEMOGRAPHIC", "TEMPORAL", "EXCEPTION")]
+        for low, high in (*read, *known):
+            for at in range(max(low, start), min(high, end)):
+                gap[at - start] = " "
+        allowed = words("neutral") | words("glue") | words("people") | _BETWEEN
+        left = [w for w in re.findall(r"[^\W\d_]+", "".join(gap).lower()) if w not in allowed]
+        if left:
+            raise Lost("words between two bounds that were not read")
 
     def _gap_op(self, gap: str, first: Link, second: Link, one: object, other: object) -> Literal["all_of", "any_of"]:
         if re.search(r"\bor\b", gap, re.IGNORECASE) or "/" in gap:
@@ -417,6 +442,8 @@ class _Reader:
             bracketed = "(" in self._text[at : opening.end()] or "[" in self._text[at : opening.end()]
             last = re.compile(r"[)\]]" if bracketed else r"\.\s|;|\.$|$").search(self._text, stop)
             stop = last.start() if last else len(self._text)
+            if any(at < one.value.start < stop for one in self.links):
+                raise Lost("a condition with values of its own")
             rule = self._named_condition(opening.end(), stop)
         if rule is None:
             return None
@@ -563,6 +590,7 @@ class _Reader:
         free = [
             m for m in self._mentions if m.label == "DEMOGRAPHIC" and not any(s <= m.start < e for n in nodes for s, e in n.covered)
         ]
+        free = [m for m in free if self._text[m.end : m.end + 1] != "-"]
         said = {m: set(re.findall(r"[^\W\d_]+", self._text[m.start : m.end].lower())) for m in free}
         found: list[_Node] = []
         sexes = {m: "female" if w & words("female") else "male" for m, w in said.items() if w & (words("female") | words("male"))}
@@ -668,8 +696,11 @@ class _Reader:
                 piece = ""
             if kind is None and piece and (piece.isdigit() or not piece[0].isalpha()) and not piece[0].isdigit():
                 continue
-            if piece.rstrip(".") in ("i.e", "ie", "namely"):
+            if piece in ("i.e", "ie", "namely"):
                 kind = "same"
+                at += text[at : at + 1] == "."
+            if piece in ("e.g", "eg", "vs", "approx", "incl"):
+                at += text[at : at + 1] == "."
             if kind is None and piece in negation:
                 kind = "not"
                 denied = found.start()
@@ -753,6 +784,7 @@ _HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.
 _HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
 _AGE_GROUPS = frozenset({"infant", "infants", "adolescent", "adolescents", "neonates", "pediatric", "paediatric", "elderly"})
+_BETWEEN = frozenset({"or", "and", "but", "to", "if", "then", "unless", "i", "e", "ie", "respectively", "not"})
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
 _SEXES = re.compile(
     rf"\s?[,(\[]?\s?(?:(?:in|for|if|among|by)\s)?(?:adult\s|the\s)?{_SEX}\b(?!\s?(?:or|and|/|&|,)\s?(?:fe)?(?:males?|m[ae]n|wom[ae]n)\b)(?:\s(?:patients|subjects|participants|gender|sex))?\s?[)\]]?",
@@ -924,7 +956,15 @@ class _Structure:
             return schema.Unsupported(text=text, reason="unparsed")
         if any(cue("turns").search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
             raise Lost("words that turn what stands beside them")
+        if self._kind != "exclusion" and said and cue("subset").match(self._text, start, end):
+            raise Lost("a sentence about some of the patients")
+        if any(p.kind == "or" for p in parts) and any(self._compares(p) for p in said):
+            raise Lost("an alternative that was not read")
         return self._sentence(parts)
+
+    def _compares(self, part: _Part) -> bool:
+        """Whether words that were not read hold a comparison."""
+        return any(part.start <= t.start and t.end <= part.end and t.form != "bare" for t in find_thresholds(self._text))
 
     def _without_brackets(self, row: Sequence[_Part]) -> list[_Part]:
         """The row with each bracket made one part, which restricts or repeats what stands before it."""
@@ -992,7 +1032,7 @@ class _Structure:
                     p.kind == "said" for p in parts if p.start > part.start
                 ):
                     raise Lost("what a negation reaches is open")
-                part = replace(part, rule=schema.Not(rule=part.rule))
+                part = replace(part, rule=schema.Not(rule=_without_since(part.rule)))
             elif reaching and part.kind == "node":
                 raise Lost("what a negation reaches is open")
             negated = False
@@ -1026,7 +1066,12 @@ class _Structure:
         for number, cluster in enumerate(kept):
             mixed = cluster[0].kind == "said" and any(p.kind == "node" and not p.bracketed for p in cluster)
             inner = re.search(r"\b(?:or|and)\b", self._text[cluster[0].start : cluster[0].end])
-            if mixed and self._kind == "exclusion" and (number or inner):
+            behind = cluster[0].kind == "node" and any(
+                p.kind == "said" and re.search(r"\b(?:or|and)\b", self._text[p.start : p.end]) for p in cluster[1:]
+            )
+            if behind and self._kind != "inclusion":
+                raise Lost("whether the words behind a value are an alternative is open")
+            if mixed and self._kind != "inclusion" and (number or inner):
                 raise Lost("whether a value narrows the words before it is open")
             if mixed and number and "or" in between[number - 1]:
                 raise Lost("whether a value narrows the words before it is open")
@@ -1035,7 +1080,7 @@ class _Structure:
     def _joined(self, rules: list[Rule], joins: list[set[str]], clusters: list[list[_Part]], pure: bool) -> Rule:
         either = ["or" in signs for signs in joins]
         both = ["and" in signs and "or" not in signs for signs in joins]
-        exclusion = self._kind == "exclusion"
+        exclusion = self._kind != "inclusion"
         if not any(either):
             if not exclusion:
                 return _join("all_of", rules)
@@ -1085,6 +1130,22 @@ class _Structure:
             else:
                 groups.append([rule])
         return _join("all_of", [_join("any_of", group) for group in groups])
+
+
+def _without_since(rule: Rule) -> Rule:
+    """The rule of what was absent "for at least 7 days", turned into what happened within them: "no transfusion for …"."""
+    if isinstance(rule, schema.AnyOf | schema.AllOf):
+        return rule.model_copy(update={"rules": tuple(_without_since(one) for one in rule.rules)})
+    if not isinstance(rule, schema.Fact) or not any(w.relation == "for" for w in rule.windows):
+        return rule
+    (window, *others) = rule.windows
+    if others or window.low is None or window.high is not None:
+        raise Lost("how long something was absent")
+    within = schema.Window(
+        relation="within", high=window.low, high_inclusive=not window.low_inclusive, unit=window.unit,
+        anchor=window.anchor or "enrollment",
+    )  # fmt: skip
+    return rule.model_copy(update={"windows": (within,), "status": "history"})
 
 
 def _is_performance(rule: Rule) -> bool:

@@ -349,7 +349,7 @@ def settle(candidates: Iterable[Mention]) -> list[Mention]:
         if all(
             mention.end <= other.start
             or other.end <= mention.start
-            or (other.label == "TEMPORAL" and mention.label in NAMES and other.covers(mention))
+            or (other.label in ("TEMPORAL", "STAGING") and mention.label in NAMES and other.covers(mention))
             for stretch in stretches
             for other in near.get(stretch, ())
         ):
