@@ -261,6 +261,8 @@ def _scale_fact(subject: Subject, value: Threshold) -> schema.Fact:
     codes = scale.codes if scale else ()
     if value.relative_to is not None or value.unit in TIME_UNITS:
         raise Lost(f"{name} in {value.unit or value.relative_to}")
+    if name == "performance status" and value.unit == "%":
+        raise Lost("a performance status in percent, of which instrument is open")
     ends = [*(end.value for end in (value.low, value.high) if end), *value.values]
     for end in ends:
         if scale and scale.high is not None and not (scale.low or 0) <= abs(Decimal(end)) <= scale.high:

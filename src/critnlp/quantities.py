@@ -754,6 +754,9 @@ class _Grammar:
         age = age or _OLD.search(self._text, start, quantity.start) is not None
         threshold = _bound(op, quantity, start, age)
         after = number + 1
+        again = self._is(after, "c", op) and self._is(after + 1, "n") and not quantity.unit
+        if again and self._text[quantity.end : self._tokens[after].start].isspace():
+            return (replace(threshold, end=self._quantity(after + 1).end, problem="two comparisons side by side"),), after + 2
         if self._is(after, "n") and self._text[quantity.end : self._tokens[after].start].isspace():
             return (replace(threshold, end=self._tokens[after].end, problem="two numbers side by side"),), after + 1
         if quantity.unit is None and (scale := _OUT_OF.match(self._text, quantity.end)):
@@ -797,6 +800,9 @@ class _Grammar:
             return self._extended(threshold, after)
         if pair := self._pair(at, start, None):
             return pair
+        second = self._quantity(at + 2) if self._is(at + 1, "j", "/") and self._is(at + 2, "n") else None
+        if second and second.start == quantity.end + 1 and len(quantity.value) > 1:  # a visual acuity, a date
+            return (Threshold(start, second.end, form="bare", problem="a fraction"),), at + 3
         if found := self._range_from(at, start, "ge", ("-", "to", "through", "until"), False):
             return found
         compares = self._is(after, "c", "ge", "gt", "le", "lt") and self._tokens[after].sign

@@ -303,7 +303,7 @@ class _Linker:
             return None
         if last.subjects[0].kind != "PHRASE" or last.value.unit == value.unit:
             return None
-        if not glues(self._text[last.end : value.start], "tight"):
+        if not _MEASURING.fullmatch(self._text, last.end, value.start):
             return None
         return Link(value, last.subjects, last.joined, covered=((value.start, value.end),))
 
@@ -436,6 +436,8 @@ class _Linker:
         if (value.unit not in TIME_UNITS and not value.age and value.unit is not None) or value.relative_to is not None:
             return None
         behind = cue("age_behind").match(self._text, value.end)
+        if cue("age_at").search(before):
+            return None  # "diagnosed with cancer between 18-39 years old"
         if gestation := cue("gestation").match(self._text, value.end):
             subject = Subject("PHRASE", gestation.start("name"), gestation.end(), "gestational age")
             return Link(value, (subject,), covered=((value.start, gestation.end()),))
@@ -526,7 +528,7 @@ class _Linker:
                 linked = replace(linked, subjects=(*linked.subjects[:-1], named), covered=((linked.start, kind.end()),))
             often = cue("often").match(self._text, linked.end)
             if isinstance(value, Threshold) and value.unit is None and often:  # "≥ 3 seizures per month"
-                rate = replace(value, unit=_RATES[often["time"].lower()])
+                rate = replace(value, unit=_RATES[(often["time"] or often["short"]).lower()])
                 return replace(linked, value=rate, covered=((linked.start, often.end()),))
             return linked
         return None
@@ -573,6 +575,8 @@ class _Linker:
             return changed
         if stop := re.search(r"\s\w+ing\b", phrase):
             phrase = phrase[: stop.start()]
+        if _LISTS_ON.match(self._text, value.end + found.start("phrase") + len(phrase)):
+            return None  # "at least 3 cutaneous or subcutaneous lesions"
         content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
         if not content or cue("of_listed").match(phrase):
             return None
@@ -581,7 +585,7 @@ class _Linker:
         inner = next((m for m in self._names if start <= m.start and m.end <= end), None)
         subject = Subject("PHRASE", start, end, phrase, inner)
         if value.unit is None and (often := cue("often").match(self._text, end)):
-            value, end = replace(value, unit=_RATES[often["time"].lower()]), often.end()
+            value, end = replace(value, unit=_RATES[(often["time"] or often["short"]).lower()]), often.end()
         return Link(value, (subject,), covered=((value.start, end),), behind=True)
 
     def _changed(self, value: Threshold, phrase: str, end: int) -> Link | None:
@@ -595,9 +599,14 @@ class _Linker:
 
     def _of_result(self, value: Result, floor: int, ceiling: int) -> Link | None:
         before = self._before(value, floor)
+        behind = self._behind(value, ceiling)
+        if before and behind and behind.subjects[0].kind in ("LAB", "BIOMARKER"):
+            # "ALT … with detectable HCV RNA": the name right behind is nearer
+            near = self._text[value.end : behind.subjects[0].start].isspace()
+            if near and not _IS.fullmatch(self._text, before.subjects[-1].end, value.start):
+                return behind
         if before and before.subjects[0].kind in ("LAB", "BIOMARKER"):
             return before
-        behind = self._behind(value, ceiling)
         if behind and behind.subjects[0].kind in ("LAB", "BIOMARKER"):
             return behind
         return None
@@ -760,6 +769,11 @@ _COUNT_NOUN = re.compile(
 _IN_THE = re.compile(
     r"\s(?:in|of)\s(?:the\s|their\s)?(?:(?:sum|number|level|levels|concentration|serum)\s(?:of\s)?)*", re.IGNORECASE
 )
+_MEASURING = re.compile(r"[\s(]*(?:measuring|of|that (?:is|are)|which (?:is|are)|with|sized?|each)?\s*", re.IGNORECASE)
+_LISTS_ON = re.compile(
+    r"\s*(?:or|and|/)\s+(?!more\b|less\b|who\b|with\b|ha[sv]e?\b|had\b|at\b|no\b|not\b|are\b|is\b|must\b|an?\b|the\b)[a-z]"
+)
+_IS = re.compile(r"[\s:=,-]*(?:(?:is|are|was|were|be|test|tests|result|results|status|must|should)\s)*", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
 _RATES = {

@@ -89,8 +89,9 @@ def _join(op: Literal["all_of", "any_of"], rules: Sequence[Rule]) -> Rule:
 class _Reader:
     """Reads one criterion: its clean text, its mentions and links."""
 
-    def __init__(self, tagged: Tagged) -> None:
+    def __init__(self, tagged: Tagged, lead: Sequence[schema.Window] = ()) -> None:
         self._tagged = tagged
+        self._lead = lead
         self._text = tagged.clean.text
         self._kind = tagged.criterion.kind
         self._mentions = tagged.mentions
@@ -113,8 +114,12 @@ class _Reader:
         ]
         entities = dict.fromkeys(self._ids[m] for m in marked if m is not None and m in self._ids)
         found = [window for time in one.times for window in time.windows]
+        if not found and fact.about in ("lab", "vital", "measurement", "scale"):
+            found = list(self._lead)
         past = any(time.past for time in one.times) and fact.about in ("condition", "drug", "procedure", "device")
         past = past or _HISTORY_OF.search(self._text, max(0, one.start - 24), one.start) is not None
+        if fact.about in ("condition", "staging", "drug", "procedure", "device"):
+            past = past or _OPENS_HISTORY.match(self._text) is not None or _PRIOR.search(self._text, one.start, one.end) is not None
         placed = fact.model_copy(
             update={
                 "start": source[0],
@@ -145,6 +150,9 @@ class _Reader:
         if method := self._method(one):
             made = [f.model_copy(update={"method": method}) for f in made]
             self.facts[-len(made) :] = made
+        dosed = any(f.range and f.range.measures == "dose" and "/" not in (f.range.unit or "") for f in made)
+        if dosed and _DAILY.search(self._text, one.start, one.value.start):
+            raise Lost("a dose whose time stands before it")
         if any(f.range and f.range.measures == "dose" for f in made) and cue("per").match(self._text, one.end):
             raise Lost("a dose whose time stands apart")
         if one.change:
@@ -726,6 +734,8 @@ class _Reader:
         limits = set() if all(sexes) or any(f.about == "sex" for f in self.facts) else sexes[0] | sexes[1]
         if not any(f.about == "age" for f in self.facts):
             limits |= said & (_AGE_GROUPS | words("adult") | words("child"))
+        if "function" not in said and "functions" not in said:
+            limits |= said & _ORGANS
         return frozenset(limits)
 
     @cached_property
@@ -782,7 +792,13 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
 _ONLY_JOINED = re.compile(r"[\s,;]*(?:(?:and|or|but|to|and/or)[\s,]*)*", re.IGNORECASE)
 _HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.IGNORECASE)
 _HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
+_OPENS_HISTORY = re.compile(
+    r"\W*(?:(?:known|any|a|an|documented|past|personal|significant|medical|prior)\s)*histor(?:y|ies)\s(?:of|\()", re.IGNORECASE
+)
+_DAILY = re.compile(r"\b(?:daily|weekly|monthly|per day|a day|every)\b", re.IGNORECASE)
+_PRIOR = re.compile(r"\b(?:prior|previous|previously)\b(?! to\b)", re.IGNORECASE)
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
+_ORGANS = frozenset({"renal", "hepatic", "cardiac", "liver", "kidney", "bone", "marrow", "organ"})
 _AGE_GROUPS = frozenset({"infant", "infants", "adolescent", "adolescents", "neonates", "pediatric", "paediatric", "elderly"})
 _BETWEEN = frozenset({"or", "and", "but", "to", "if", "then", "unless", "i", "e", "ie", "respectively", "not"})
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
@@ -1190,12 +1206,21 @@ def thresholds_in(text: str, start: int, *, bare: bool = False) -> Iterator[Thre
             yield replace(value, form="bound") if value.form == "bare" else value
 
 
-def read(tagged: Tagged, children: Sequence[str] = ()) -> Reading:
-    """The rule of a criterion; `children` are the ids of its items, in order."""
-    reader = _Reader(tagged)
+def read(tagged: Tagged, children: Sequence[str] = (), lead: Sequence[schema.Window] = ()) -> Reading:
+    """The rule of a criterion; `children` are the ids of its items in order, `lead` the windows of the line above it."""
+    reader = _Reader(tagged, lead)
     rule, computable = reader.read(children)
     text = describe(rule) if computable == "full" and not children else tagged.criterion.clean_text
     return Reading(rule, computable, text, tuple(reader.links), tuple(reader.warnings))
+
+
+def _lead_windows(tagged: Tagged, links: Sequence[Link]) -> tuple[schema.Window, ...]:
+    """The one window of a lead-in that goes into the facts of its items: "Within 14 days before the first dose:"."""
+    used = [time for one in links for time in one.times]
+    free = [t for t in find_times(tagged.clean.text) if t.kind == "window" and t not in used]
+    if len(free) != 1 or free[0].problem or free[0].negated or len(free[0].windows) != 1:
+        return ()
+    return free[0].windows
 
 
 def read_trial(tagged: Sequence[Tagged]) -> tuple[tuple[schema.Criterion, ...], tuple[schema.Warning, ...]]:
@@ -1206,9 +1231,13 @@ def read_trial(tagged: Sequence[Tagged]) -> tuple[tuple[schema.Criterion, ...], 
             children.setdefault(one.criterion.parent_id, []).append(one.criterion.id)
     criteria: list[schema.Criterion] = []
     warnings: list[schema.Warning] = []
+    leads: dict[str, tuple[schema.Window, ...]] = {}
     for one in tagged:
         criterion = one.criterion
-        reading = read(one, children.get(criterion.id, ()))
+        above = leads.get(criterion.parent_id or "", ())
+        reading = read(one, children.get(criterion.id, ()), above)
+        if criterion.id in children:
+            leads[criterion.id] = _lead_windows(one, reading.links) or above
         warnings += reading.warnings
         identity = {mention: entity.id for mention, entity in zip(one.mentions, criterion.entities, strict=True)}
         update = {
