@@ -555,6 +555,8 @@ class _Linker:
             return None  # "BAY 43-9006"
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
+        if not _names_a_measure(kept):
+            return None
         if any(word.lower() in words("negation") - {"free"} for word in found) or cue("verbal").search(kept):
             return None
         inner = [m for m in self._mentions if start <= m.start and m.end <= end and m.label in SUBJECTS]
@@ -792,6 +794,16 @@ _DURATION_OF = re.compile(r"\bduration of\s(?:the\s|his\s|her\s|their\s)?$", re.
 _WORDY = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten)\b", re.IGNORECASE)
 _PRESSURE = re.compile(r"\s?\(?(?P<part>systolic|diastolic)\b\)?", re.IGNORECASE)
 _ALONE = re.compile(r"\s*(?:$|[,;.)]|who\b|with\b|and\b(?! (?:than|\w+ [<>≤≥])))", re.IGNORECASE)
+
+
+def _names_a_measure(phrase: str) -> bool:
+    """Whether words that no table knows can be the name of something that has a number."""
+    last = phrase.split()[-1].strip(".,:;()")
+    if analytes.analyte(phrase) or last.lower() in words("measure"):
+        return True
+    if sum(character.isupper() for character in last) > 1:
+        return True  # an abbreviation
+    return cue("noun_ending").search(last) is not None
 
 
 def _direction(said: str) -> str:

@@ -319,23 +319,12 @@ class _Reader:
         for first, second in pairwise(group):
             self._needs_clean(first.value.end, second.value.start, spans)
         covered += [(first.value.end, second.value.start) for first, second in pairwise(group)]
-        if len(group) == 2 and any(conditions):
-            first, second = conditions
-            if first is None and second is not None:
-                if second.negated:
-                    return schema.If.model_validate({"if": second.rule, "then": rules[0], "else": rules[1]}), tuple(covered)
-                return schema.If.model_validate({"if": second.rule, "then": rules[1], "else": rules[0]}), tuple(covered)
-            if first is not None and second is not None and (_opposed(first.rule, second.rule) or first.negated != second.negated):
-                turned = first.negated and not second.negated
-                then, other = (rules[1], rules[0]) if turned else (rules[0], rules[1])
-                condition = second.rule if turned else first.rule
-                return schema.If.model_validate({"if": condition, "then": then, "else": other}), tuple(covered)
-            if first is not None and second is None and first.cue == "unless":
-                return schema.If.model_validate({"if": first.rule, "then": rules[1], "else": rules[0]}), tuple(covered)
+        if len(group) == 2 and (either := self._either(conditions, rules)):
+            return either, tuple(covered)
         if any(conditions):
             if any(condition is None or condition.negated for condition in conditions):
                 raise Lost("conditions that cannot be told apart")
-            whole = [schema.If.model_validate({"if": c.rule, "then": r}) for c, r in zip(conditions, rules, strict=True) if c]
+            whole = [_if(c.rule, r) for c, r in zip(conditions, rules, strict=True) if c]
             return _join("all_of" if self._kind != "exclusion" else "any_of", whole), tuple(covered)
         op: Literal["all_of", "any_of"] | None = None
         for number, gap in enumerate(gaps):
@@ -344,6 +333,22 @@ class _Reader:
                 raise Lost('bounds joined by both "and" and "or"')
             op = own
         return _join(op or "all_of", rules), tuple(covered)
+
+    def _either(self, conditions: Sequence[_Condition | None], rules: Sequence[Rule]) -> schema.If | None:
+        """Two bounds of which a condition chooses one: "≤ 2.5 × ULN (≤ 5 × ULN if liver metastases)"."""
+        one, other = conditions
+        if one is None and other is not None:
+            chosen, rest = (rules[0], rules[1]) if other.negated else (rules[1], rules[0])
+            return _if(other.rule, chosen, rest)
+        if one is None:
+            return None
+        if other is None:
+            return _if(one.rule, rules[1], rules[0]) if one.cue == "unless" else None
+        if not _opposed(one.rule, other.rule) and one.negated == other.negated:
+            return None
+        if one.negated and not other.negated:
+            return _if(other.rule, rules[1], rules[0])
+        return _if(one.rule, rules[0], rules[1])
 
     def _needs_clean(self, start: int, end: int, read: Sequence[Span]) -> None:
         """Raises `Lost` where words between two bounds are neither joining words, nor a condition, nor a name, nor a time."""
@@ -524,7 +529,7 @@ class _Reader:
             raise Lost("a bound for those without something, and none for the others")
         if self._kind == "exclusion":
             return _join("all_of", [condition.rule, rule])
-        return schema.If.model_validate({"if": condition.rule, "then": rule})
+        return _if(condition.rule, rule)
 
     # -- the row of parts --
 
@@ -765,6 +770,10 @@ class _Condition:
     cue: str = "if"
     negated: bool = False
     before: bool = False
+
+
+def _if(condition: Rule, then: Rule, otherwise: Rule | None = None) -> schema.If:
+    return schema.If.model_validate({"if": condition, "then": then, "else": otherwise})
 
 
 def _opposed(first: Rule, second: Rule) -> bool:
