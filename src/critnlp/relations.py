@@ -174,7 +174,20 @@ def results(text: str, mentions: Sequence[Mention]) -> Iterator[Result]:
 def thresholds(text: str, mentions: Sequence[Mention]) -> list[tuple[Threshold, Mention | None]]:
     """The comparisons that a THRESHOLD mention marks, in text order."""
     marked = {(m.start, m.end): m for m in mentions if m.label == "THRESHOLD"}
-    return [(t, marked.get((t.start, t.end))) for t in quantities.find(text) if (t.start, t.end) in marked]
+    # "cycle length of 26-39 days": how long something takes is a comparison too, where no window is read in it
+    lasting = [t for t in find_times(text) if t.kind == "duration"]
+    timed = [(m, t) for m in mentions if m.label == "TEMPORAL" for t in lasting if (m.start, m.end) == (t.start, t.end)]
+    found: list[tuple[Threshold, Mention | None]] = []
+    for value in quantities.find(text):
+        if (value.start, value.end) in marked:
+            found.append((value, marked[value.start, value.end]))
+        elif value.form in ("bound", "range") and value.unit in TIME_UNITS:
+            found += [
+                (value, m)
+                for m, _ in timed
+                if m.start <= value.start and value.end <= m.end and _TAKES.search(text, 0, value.start)
+            ]
+    return found
 
 
 # --- linking ----------------------------------------------------------------------------------------------------------
@@ -282,7 +295,8 @@ class _Linker:
             return behind
         if count:
             return self._phrase_behind(value, ceiling) or self._phrase(value, floor)
-        return (None if value.unit in TIME_UNITS else self._phrase(value, floor)) or self._phrase_behind(value, ceiling)
+        lasts = value.unit not in TIME_UNITS or _TAKES.search(text, floor, value.start) is not None
+        return (self._phrase(value, floor) if lasts else None) or self._phrase_behind(value, ceiling)
 
     def _scored(self, value: Threshold, floor: int) -> Link | None:
         """ "A score of 24 or above on the Folstein Mini-Mental State Exam"."""
@@ -553,6 +567,11 @@ class _Linker:
         found = WORDS_IN.findall(kept)
         if value.form == "range" and value.unit is None and self._text[value.start].isdigit():
             return None  # "BAY 43-9006"
+        generic = not any(word.lower() not in words("neutral") | {"score", "scores", "mean", "average"} for word in found)
+        if found and generic and (named := _NAMED_SCORE.search(before)):  # "Bowel Prep Scale, total score ≤ 2"
+            start, end = floor + named.start("name"), floor + named.end("name")
+            kept = named["name"]
+            found = WORDS_IN.findall(kept)
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
         if not _names_a_measure(kept):
@@ -640,6 +659,8 @@ class _Linker:
             return replace(self._linked(value, inside, "", behind=True), times=(value,), mention=mark) if inside else None
         if since := cue("since").match(self._text, value.end):
             return self._since(value, since.end(), ceiling, mark)
+        if value.kind == "duration" and _TAKES.search(self._text, floor, value.start):
+            return None
         if not value.windows:
             return self._lasting(value, floor, mark)
         if any(value.end <= t.start <= value.end + 3 and t.form != "bare" for t in quantities.find(self._text)):
@@ -776,6 +797,12 @@ _LISTS_ON = re.compile(
     r"\s*(?:or|and|/)\s+(?!more\b|less\b|who\b|with\b|ha[sv]e?\b|had\b|at\b|no\b|not\b|are\b|is\b|must\b|an?\b|the\b)[a-z]"
 )
 _IS = re.compile(r"[\s:=,-]*(?:(?:is|are|was|were|be|test|tests|result|results|status|must|should)\s)*", re.IGNORECASE)
+_TAKES = re.compile(
+    r"\b(?:length|cycles?|time|interval|latency|stay|distance|exercise|activity|commute|travel|sleep)\b"
+    r"[\s:,(=]*(?:(?:of|is|are|was|the|a|an|must|be|should|with|clinic|to|from)[\s:(]+)*$",
+    re.IGNORECASE,
+)
+_NAMED_SCORE = re.compile(r"(?P<name>[A-Z][\w-]*(?:\s[\w-]+){0,5}),\s(?:(?:total|mean|average|overall)\s)?scores?[\s:=]*(?:of\s)?$")
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
 _RATES = {
