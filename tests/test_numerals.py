@@ -7,10 +7,12 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from critnlp.numerals import WORDS, number_at
+
+untimed = settings(deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +223,7 @@ TEXTS = (
 )
 
 
+@untimed
 @given(TEXTS, st.integers(0, 12))
 def test_any_text_holds_a_plain_decimal_or_none(text: str, at: int) -> None:
     number = number_at(text, at)
@@ -236,6 +239,7 @@ def grouped(number: int, sign: str) -> str:
     return f"{number:,}".replace(",", sign)
 
 
+@untimed
 @given(
     st.integers(0, 10**9),
     st.sampled_from([",", "'", "’", " ", "\u00a0", "\u2009", "\u202f"]),
@@ -249,6 +253,7 @@ def test_thousands_in_every_convention_are_the_number(number: int, sign: str, be
     assert (found.value, found.end) == (str(number), len(written))
 
 
+@untimed
 @given(st.integers(10**6, 10**9), st.integers(0, 99))
 def test_thousands_with_points_are_the_number(number: int, cents: int) -> None:
     for written, value in ((grouped(number, "."), str(number)), (f"{grouped(number, '.')},{cents}", f"{number}.{cents}")):
@@ -258,6 +263,7 @@ def test_thousands_with_points_are_the_number(number: int, cents: int) -> None:
         assert found.repairs == (f"{written} read as {value}",)
 
 
+@untimed
 @given(st.decimals(0, 99999, places=2), st.sampled_from([".", ",", "·"]))
 def test_a_decimal_is_the_same_whatever_its_mark(number: Decimal, mark: str) -> None:
     written = f"{number:f}".replace(".", mark)
@@ -284,6 +290,7 @@ def spelled(number: int, joint: str, link: str) -> str:
     return TENS[number // 10 - 2] + (f"{joint}{ONES[number % 10]}" if number % 10 else "")
 
 
+@untimed
 @given(
     st.integers(0, 999),
     st.sampled_from(["-", " "]),

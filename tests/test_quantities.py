@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from critnlp import lexicon, schema
@@ -20,6 +20,8 @@ CASES = [
     (row["text"], row["expect"], row["repairs"])
     for _, row in lexicon.parse((Path(__file__).parent / "cases" / "thresholds.csv").read_text(encoding="utf-8"), "thresholds.csv")
 ]
+
+untimed = settings(deadline=None)  # the first look loads the tables
 
 
 # --- notation ---------------------------------------------------------------------------------------------------------
@@ -256,6 +258,7 @@ def bounded(op: Op, value: str, measure: Measure, start: int, end: int) -> Thres
     return Threshold(start, end, low, high, unit, reference, relation)
 
 
+@untimed
 @given(OPS, VALUES, MEASURES)
 def test_a_bound_that_is_written_is_read(comparator: tuple[Op, str], value: str, measure: Measure) -> None:
     op, written = comparator
@@ -265,6 +268,7 @@ def test_a_bound_that_is_written_is_read(comparator: tuple[Op, str], value: str,
         assert find(f"{before}{phrase}{behind}") == (expected,), f"{before}{phrase}{behind}"
 
 
+@untimed
 @given(OPS_BEHIND, VALUES, MEASURES)
 def test_a_bound_with_its_comparator_behind_is_read(comparator: tuple[Op, str], value: str, measure: Measure) -> None:
     op, written = comparator
@@ -303,6 +307,7 @@ RANGES = {
 }
 
 
+@untimed
 @given(ENDS, PLAIN_UNITS, st.sampled_from([*RANGES]))
 def test_a_range_that_is_written_is_read(ends: tuple[str, str], unit: tuple[str, str], form: str) -> None:
     low, high = ends
@@ -314,6 +319,7 @@ def test_a_range_that_is_written_is_read(ends: tuple[str, str], unit: tuple[str,
     assert threshold == expected
 
 
+@untimed
 @given(ENDS, PLAIN_UNITS, st.sampled_from([*RANGES]))
 def test_a_reversed_range_has_a_problem(ends: tuple[str, str], unit: tuple[str, str], form: str) -> None:
     high, low = ends
@@ -322,6 +328,7 @@ def test_a_reversed_range_has_a_problem(ends: tuple[str, str], unit: tuple[str, 
     assert nothing_certain(text)
 
 
+@untimed
 @given(VALUES, PLAIN_UNITS, st.sampled_from([form for form, ends in RANGES.items() if ends != ("ge", "le")]))
 def test_an_empty_range_has_a_problem(value: str, unit: tuple[str, str], form: str) -> None:
     text = f"Analyte {form.format(low=value, high=value, unit=unit[0])}"
@@ -329,6 +336,7 @@ def test_an_empty_range_has_a_problem(value: str, unit: tuple[str, str], form: s
     assert nothing_certain(text)
 
 
+@untimed
 @given(
     st.lists(st.integers(0, 9), min_size=2, max_size=5, unique=True), st.sampled_from([" or ", ", or ", " and ", " and/or ", ", "])
 )
@@ -339,6 +347,7 @@ def test_a_list_that_is_written_is_read(members: list[int], joint: str) -> None:
     assert find(text) == (expected,)
 
 
+@untimed
 @given(OPS, st.integers(100, 220), st.integers(40, 99), st.sampled_from([" mmHg", " mm Hg", ""]))
 def test_a_pair_that_is_written_is_read(comparator: tuple[Op, str], systolic: int, diastolic: int, unit: str) -> None:
     op, written = comparator
@@ -386,6 +395,7 @@ def test_a_blank_of_another_kind_changes_nothing(blank: str) -> None:
         assert [replace(each, repairs=()) for each in find(other)] == [replace(each, repairs=()) for each in find(text)], text
 
 
+@untimed
 @given(st.sampled_from(PHRASES), st.data())
 def test_white_space_changes_nothing_but_the_offsets(text: str, data: st.DataObject) -> None:
     spaced = re.sub(" ", lambda _: data.draw(st.sampled_from([" ", "  ", "\u00a0", " \n  ", "\t", "\u2009 "])), text)
@@ -396,6 +406,7 @@ def test_white_space_changes_nothing_but_the_offsets(text: str, data: st.DataObj
         assert re.sub(r"\s", "", spaced[start:end]) == re.sub(r"\s", "", text[each.start : each.end])
 
 
+@untimed
 @given(st.sampled_from([text for text in PHRASES if re.search(r"[<>*=^+.()\[\]-]", text) and "<sup>" not in text]), st.data())
 def test_an_escape_or_entity_changes_nothing_but_the_offsets(text: str, data: st.DataObject) -> None:
     def masked(found: re.Match[str]) -> str:
@@ -426,6 +437,7 @@ TEXTS = st.one_of(
 )
 
 
+@untimed
 @given(TEXTS)
 def test_any_text_has_thresholds_that_keep_the_laws(text: str) -> None:
     found = find(text)
@@ -468,6 +480,7 @@ def lawful(threshold: Threshold) -> None:
         assert threshold.range is None
 
 
+@untimed
 @given(TEXTS, TEXTS)
 def test_what_stands_in_another_sentence_changes_nothing(text: str, other: str) -> None:
     whole = f"{text}.\n\nParticipants must have consented. {other}"
@@ -526,6 +539,7 @@ def test_two_bounds_that_face_each_other_are_a_range(first: Threshold, second: T
         assert (whole.start, whole.end, whole.form) == (0, 30, "range")
 
 
+@untimed
 @given(st.sampled_from(["ge", "gt"]), st.sampled_from(["le", "lt"]), VALUES, VALUES)
 def test_the_order_of_two_bounds_makes_no_difference(lower: Op, upper: Op, low: str, high: str) -> None:
     one = merged(bound(lower, low), bound(upper, high, at=20))

@@ -79,6 +79,12 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
     about = ABOUT.get(subject.kind, "measurement")
     if subject.kind in ("CONDITION", "REPRODUCTIVE", "OBSERVATION") and not _sizes(subject, value, behind=behind):
         raise Lost("a value that does not fit what it stands beside")
+    if subject.kind == "DRUG" and value.unit and not _DOSES.match(value.unit) and value.unit not in TIME_UNITS:
+        raise Lost("a number that is no dose")
+    if behind and subject.kind == "PHRASE" and cue("not_counted").search(name):
+        raise Lost("a count of what no patient has")
+    if subject.kind == "PHRASE" and cue("not_named").search(name):
+        raise Lost("words that name nothing measured")
     if subject.kind == "PHRASE" and (len(name) < 2 or cue("change").fullmatch(name)):
         raise Lost("a name that is none")
     if subject.kind == "DRUG" and re.search(r"/[mdu]?L$", value.unit or ""):
@@ -116,6 +122,7 @@ _NO_COUNTS = frozenset({"{pack-years}", "{letters}", "{points}", "/mm3", "/uL", 
 _DOSE = re.compile(r"\b(?:doses?|dosage|intake)\b", re.IGNORECASE)
 
 
+_DOSES = re.compile(r"(?:k|[mun])?g\b|\[IU\]|k?\[IU\]|U\b|m?L\b|[mun]?mol\b|meq\b|\{|/|%|c?Gy\b|1$")
 _SIZES = frozenset(
     {
         "%",
@@ -229,6 +236,9 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
     if written.unit is None and analyte.unit == "%" and written.relative_to == "predicted":
         written = written.model_copy(update={"unit": "%"})
     canonical = _canonical(written, analyte.unit, analyte)
+    parted = [unit.count("/") > 0 or unit.startswith("10*") for unit in (written.unit or "", analyte.unit)]
+    if written.unit not in (None, "1", "%") and written.relative_to is None and canonical is None and parted[0] != parted[1]:
+        raise Lost(f"{analyte.name} in {written.unit}, which does not fit")
     if canonical and not _sane(analyte, canonical):
         bounds = "/".join(filter(None, (written.low, written.high)))
         raise Lost(

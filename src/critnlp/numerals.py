@@ -31,6 +31,7 @@ class Number:
 _BLANKS = " \u00a0\u2009\u202f\u2007"
 _DIGITS = re.compile(
     rf"(?P<commas>\d{{1,3}}(?:,\d{{3}})+(?![\d,]))(?P<rest>[.·]\d+)?"
+    r"|(?P<parted>[1-9]\d{0,2},\s000(?:,\s?000)?)(?!\d)"
     rf"|(?P<apostrophes>\d{{1,3}}(?:['’]\d{{3}})+(?!\d))"
     rf"|(?P<dots>[1-9]\d{{0,2}}(?:\.\d{{3}})+)(?![\d.]*\d)(?:,(?P<after>\d+)(?![\d,]))?"
     # "100 109/L" is a power whose sign was lost, and no thousand
@@ -84,6 +85,9 @@ def _in_digits(text: str, at: int) -> Number | None:
             value = written.replace(",", ".")
             return Number(value, at, end, (f"{written} read as {value}",))
         return Number(whole + (found["rest"] or "").replace("·", "."), at, end)
+    if found["parted"]:
+        value = re.sub(r"[,\s]", "", written)
+        return Number(value, at, end, (f"{written} read as {value}",))
     if found["apostrophes"]:
         return Number(re.sub(r"['’]", "", written), at, end)
     if found["dots"]:

@@ -134,11 +134,12 @@ def _subjects(text: str, mention: Mention) -> list[Subject]:
     """What a mention names: one thing, or two that a stroke joins ("AST/ALT")."""
     written = _text(text, mention)
     parts = [part.strip() for part in written.split("/")]
-    if mention.label == "LAB" and len(parts) == 2 and analytes.analyte(written) is None and all(map(analytes.analyte, parts)):
+    known = analytes.analyte if mention.label == "LAB" else analytes.scale
+    if mention.label in ("LAB", "SCALE") and len(parts) == 2 and known(written) is None and all(map(known, parts)):
         middle = mention.start + written.index("/")
         return [
-            Subject("LAB", mention.start, middle, parts[0], mention),
-            Subject("LAB", middle + 1, mention.end, parts[1], mention),
+            Subject(mention.label, mention.start, middle, parts[0], mention),
+            Subject(mention.label, middle + 1, mention.end, parts[1], mention),
         ]
     return [Subject(mention.label, mention.start, mention.end, written, mention)]
 
@@ -240,17 +241,18 @@ class _Linker:
     def _trailing(self, links: list[Link]) -> list[Link]:
         """The links, a time behind the last bound of a list given to the others: "< 100 or > 125 mg/dL at screening"."""
         last = links[-1] if links else None
-        if last is None or not last.times or last.times[-1].end < len(self._text.rstrip(" .;)")) - 1:
+        if last is None or not last.times or not _AT_END.match(self._text, last.times[-1].end):
             return links
         if last.times[-1].start < last.value.end or not isinstance(last.value, Threshold):
             return links
-        stop = max((found.end() for found in re.finditer(r"[.;]\s", self._text[: last.start])), default=0)
-        return [
-            replace(one, times=(last.times[-1],))
-            if isinstance(one.value, Threshold) and not one.times and one.start >= stop
-            else one
-            for one in links
-        ]
+        shared = list(links)
+        for number in range(len(links) - 2, -1, -1):
+            one, after = shared[number], shared[number + 1]
+            # only as far as nothing but joining words stands between: "A ≥ 10 or B ≥ 28 at screening"
+            if not isinstance(one.value, Threshold) or one.times or not _ONLY_BETWEEN.fullmatch(self._text, one.end, after.start):
+                break
+            shared[number] = replace(one, times=(last.times[-1],))
+        return shared
 
     def _shared(self, values: list[tuple[Threshold, Mention | None]]) -> list[tuple[Threshold, Mention | None]]:
         """The thresholds, each without a unit given that of the next where only "or" stands between: "< 50 or > 100 bpm"."""
@@ -343,7 +345,13 @@ class _Linker:
         start = min(value.start, group[0].start)
         end = max(value.end, group[-1].end)
         subjects = tuple(subject for mention in group for subject in _subjects(self._text, mention))
-        if len(subjects) > len(group):
+        first = subjects[0]
+        shared = _SHARED.search(self._text, 0, first.start) if first.kind == "LAB" else None
+        if shared and analytes.analyte(both := f"{shared['word']} {first.text.split()[-1]}") and not behind:
+            other = Subject("LAB", shared.start("word"), shared.end("word"), both, first.mention)
+            subjects, start = (other, *subjects), shared.start("word")
+            joined = "or" if shared["sign"].lower() in ("or", "and/or") else "and"
+        if len(subjects) > len(group) and not shared:
             joined = joined if joined in ("or", "and") else "/"
         # "Performance status (ECOG)", "liver enzymes (AST, ALT)": the name before the brackets goes with what is in them
         for mention in self._names:
@@ -362,7 +370,7 @@ class _Linker:
             role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
             gap = self._masked(mention.end, value.start)
             gap = "" if gap.strip() == "." else gap  # "Platelet count. > 100,000/mm3"
-            if mention.label not in MEASURED and self._bracketed(mention, value):
+            if self._bracketed(mention, value) and (mention.label not in MEASURED or self._within_more(mention)):
                 continue  # "LVEF (by echocardiogram) ≥ 50 %"
             if mention.label == "PROCEDURE" and cue("by").search(self._text[: mention.start]):
                 continue  # "EF measured by echocardiogram or MUGA scan of ≥ 45 %"
@@ -389,7 +397,7 @@ class _Linker:
             ):
                 return None
             group, joined = _coordinated(self._text, near, mention, floor)
-            if mention.label in ("DRUG", "CONDITION", "PROCEDURE"):
+            if mention.label in ("DRUG", "CONDITION", "PROCEDURE", "OBSERVATION"):
                 group, joined = [mention], ""  # a dose or a size is that of the last name only
             group = _without_aliases(self._text, group)
             linked = self._linked(value, group, joined if len(group) > 1 else "")
@@ -413,6 +421,13 @@ class _Linker:
             linked = replace(linked, subjects=(named,), covered=((linked.start, part.end()),))
         return linked
 
+    def _within_more(self, mention: Mention) -> bool:
+        """Whether the bracket around a mention holds more than its name."""
+        opened = max(self._text.rfind("(", 0, mention.start), self._text.rfind("[", 0, mention.start))
+        closed = min((at for at in (self._text.find(sign, mention.end) for sign in ")]") if at >= 0), default=mention.end)
+        inside = self._text[opened + 1 : mention.start] + self._text[mention.end : closed]
+        return len(WORDS_IN.findall(inside)) > 2
+
     def _bracketed(self, mention: Mention, value: Threshold | Result) -> bool:
         """Whether a mention lies within brackets that close before the value, so that the name before them counts."""
         behind = self._text[mention.end : value.start]
@@ -435,7 +450,7 @@ class _Linker:
     def _age(self, value: Threshold, floor: int) -> Link | None:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
-        found = cue("age_before").search(before)
+        found = None if _CONCEPTION.match(self._text, value.end) else cue("age_before").search(before)
         if found and cue("age_at").search(before[: found.start("age")]):
             return None  # "diagnosed at age < 21"
         if found and cue("other_age").search(before[: found.start("age")]):
@@ -450,6 +465,8 @@ class _Linker:
         if (value.unit not in TIME_UNITS and not value.age and value.unit is not None) or value.relative_to is not None:
             return None
         behind = cue("age_behind").match(self._text, value.end)
+        if _CONCEPTION.match(self._text, value.end):
+            return None
         if cue("age_at").search(before):
             return None  # "diagnosed with cancer between 18-39 years old"
         if gestation := cue("gestation").match(self._text, value.end):
@@ -517,6 +534,8 @@ class _Linker:
             if mention.start < value.end or mention.start >= ceiling:
                 continue
             gap = self._text[value.end : mention.start]
+            if "," in gap:
+                return None
             if _value_follows(self._text, mention.end):
                 return None
             if mention.label in ("PROCEDURE", "DEVICE", "DRUG") and _MEANS.search(gap):
@@ -536,6 +555,9 @@ class _Linker:
             joined = "or" if signs & {"or", "and/or"} else "and" if signs & {"and", "&"} else "," if len(group) > 1 else ""
             linked = self._linked(value, group, joined, behind=True)
             kind = _COUNT_NOUN.match(self._text, linked.end) if mention.label not in MEASURED else None
+            alone = mention.label in MEASURED or kind or not isinstance(value, Threshold) or value.unit is not None
+            if not alone and not _ENDS_COUNT.match(self._text, linked.end):
+                return None  # "≤ 14 headache days" counts no headaches
             if kind and isinstance(value, Threshold) and value.unit is None:  # "> 3 prior chemotherapy regimens"
                 last = linked.subjects[-1]
                 named = replace(last, text=f"{last.text} {kind['noun']}", end=kind.end())
@@ -598,6 +620,8 @@ class _Linker:
             phrase = phrase[: stop.start()]
         if _LISTS_ON.match(self._text, value.end + found.start("phrase") + len(phrase)):
             return None  # "at least 3 cutaneous or subcutaneous lesions"
+        if self._text[value.end + found.start("phrase") + len(phrase) :][:1] in ("-", "–"):
+            return None  # "at least one MR-detectable lesion"
         content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
         if not content or cue("of_listed").match(phrase):
             return None
@@ -634,6 +658,11 @@ class _Linker:
 
     def _of_staging(self, value: Staging, floor: int, ceiling: int) -> Link | None:
         """A stage with the disease it is of, where that stands beside it."""
+        inner = re.search(r"\(([^()]*)\)", self._text[value.start : value.end])
+        if inner and len(WORDS_IN.findall(inner[1])) > 2:
+            return None  # "stage B (not amenable to …) or stage C"
+        if _MORE_STAGES.match(self._text, value.end):
+            return None  # "stage II bulky, III, or IV": the others were not read
         if value.system == "grade" and _STAIN.search(self._text, max(0, value.start - 60), min(len(self._text), value.end + 60)):
             return None
         for mention in self._names:
@@ -655,8 +684,13 @@ class _Linker:
             return None
         mark = next((m for m in self._mentions if m.label == "TEMPORAL" and m.start <= value.start and value.end <= m.end), None)
         if value.event:
+            said = self._text[value.event[0] : value.event[1]]
             inside = [m for m in self._names if self._datable(m) and m.start < value.event[1] and value.event[0] < m.end]
-            return replace(self._linked(value, inside, "", behind=True), times=(value,), mention=mark) if inside else None
+            for m in inside:
+                said = said.replace(self._text[m.start : m.end], " ")
+            if not inside or not glues(said, "event"):
+                return None  # "since last live immunization" is not since any immunization
+            return replace(self._linked(value, inside, "", behind=True), times=(value,), mention=mark)
         if since := cue("since").match(self._text, value.end):
             return self._since(value, since.end(), ceiling, mark)
         if value.kind == "duration" and _TAKES.search(self._text, floor, value.start):
@@ -676,8 +710,12 @@ class _Linker:
             if self._is_reason(mention):
                 return self._dated_for(value, near[:-1], mention, mark)
             group, joined = _coordinated(self._text, near, mention, floor)
-            if "(" in self._text[mention.end : value.start]:
+            if "(" in self._text[mention.end : value.start] or mention.label == "OBSERVATION":
                 group, joined = [mention], ""
+            if _AND_THEN.match(self._text, value.end):
+                return None  # "for > 1 week in the past 3 months"
+            if _HYPHENED.search(self._text, 0, mention.start):
+                return None  # "progestin containing medication"
             if joined == ",":
                 return None
             if self._is_reason(group[0]) or self._anchored_later(value):
@@ -803,6 +841,23 @@ _TAKES = re.compile(
     re.IGNORECASE,
 )
 _NAMED_SCORE = re.compile(r"(?P<name>[A-Z][\w-]*(?:\s[\w-]+){0,5}),\s(?:(?:total|mean|average|overall)\s)?scores?[\s:=]*(?:of\s)?$")
+_MORE_STAGES = re.compile(r"\s[a-z]{3,12},?\s?(?:(?:or|and)\s)?(?:I{1,3}|IV|V)[A-D]?\d?\b|,?\s(?:or|and)\s(?:I{1,3}|IV)[A-D]?\b")
+_ENDS_COUNT = re.compile(
+    r"\s?(?:$|[,;.:()/\[\]]|(?:or|and|in|at|of|for|to|with|within|during|per|a|an|every|each|prior|before|after|on|who|that|which|are|is|has|have|had|must|"
+    r"since|from|by|as|over|under|while|if|unless|will|should|may|can|was|were|not|but|than|given|received|documented|required|present|measurable|despite|due)\b)",
+    re.IGNORECASE,
+)
+_AND_THEN = re.compile(r"\s(?:in|within|during|over)\s(?:the\s)?(?:past|last|previous|preceding)\b", re.IGNORECASE)
+_HYPHENED = re.compile(r"\b(?:containing|based|approved|like|inhibiting|modifying|lowering|related|induced)\s$", re.IGNORECASE)
+_CONCEPTION = re.compile(
+    r"\s?(?:of\s)?(?:post-?\s?(?:conception|conceptional|menstrual)|corrected)(?:al)?(?:\sage)?\b", re.IGNORECASE
+)
+_ONLY_BETWEEN = re.compile(r"[\s,;()]*(?:(?:and|or|and/or|&)[\s,]*)?", re.IGNORECASE)
+_SHARED = re.compile(
+    r"\b(?P<word>total|direct|indirect|conjugated|unconjugated|systolic|diastolic|serum|urine)\s(?P<sign>or|and|and/or)\s$",
+    re.IGNORECASE,
+)
+_AT_END = re.compile(r"[\s.;,)\]]*(?:(?:and|or)\b[\s.;,/]*)*$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
 _RATES = {

@@ -115,11 +115,15 @@ class _Reader:
         entities = dict.fromkeys(self._ids[m] for m in marked if m is not None and m in self._ids)
         found = [window for time in one.times for window in time.windows]
         if not found and fact.about in ("lab", "vital", "measurement", "scale"):
-            found = list(self._lead)
+            found = [window for window in self._lead if window.relation in ("within", "during")]
         past = any(time.past for time in one.times) and fact.about in ("condition", "drug", "procedure", "device")
         past = past or _HISTORY_OF.search(self._text, max(0, one.start - 24), one.start) is not None
         if fact.about in ("condition", "staging", "drug", "procedure", "device"):
-            past = past or _OPENS_HISTORY.match(self._text) is not None or _PRIOR.search(self._text, one.start, one.end) is not None
+            past = (
+                past
+                or _OPENS_HISTORY.match(self._text) is not None
+                or _PRIOR.search(self._text, max(0, one.start - 32), one.end) is not None
+            )
         placed = fact.model_copy(
             update={
                 "start": source[0],
@@ -147,7 +151,7 @@ class _Reader:
         if value.form == "pair" or (len(one.subjects) == 2 and value.second):
             return self._pair(one, value)
         made = [self._placed(fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
-        if method := self._method(one):
+        if one.subjects[0].kind in ("LAB", "SCALE", "BIOMARKER") and (method := self._method(one)):
             made = [f.model_copy(update={"method": method}) for f in made]
             self.facts[-len(made) :] = made
         dosed = any(f.range and f.range.measures == "dose" and "/" not in (f.range.unit or "") for f in made)
@@ -568,7 +572,7 @@ class _Reader:
         """Whether two parts bound the same thing: a condition that was not read tells them apart."""
         seen: dict[tuple[str, str], _Node] = {}
         for node in nodes:
-            for key in {(f.about, f.name) for f in facts_in(node.rule) if f.range is not None}:
+            for key in {(f.about, f.name) for f in facts_in(node.rule) if f.range is not None or f.about == "staging"}:
                 if key in seen and not _ONLY_JOINED.fullmatch(self._text, seen[key].end, node.start):
                     return True
                 seen[key] = node
@@ -683,15 +687,10 @@ class _Reader:
         """The parts of a stretch between nodes."""
         text, neutral, negation = self._text, words("neutral"), words("negation")
         inside = [m for m in self._saying if m.start < end and start < m.end]
-        times = [t for t in self._entry_times if start <= t.start and t.end <= end]
         said: tuple[int, int] | None = None
         denied: int | None = None  # where the negation of the words that follow begins
         at = start
         while at < end:
-            time = next((t for t in times if t.start == at), None)
-            if time:
-                at = time.end
-                continue
             found = cue("piece").match(text, at, end)
             if not found:
                 at += 1
@@ -746,15 +745,6 @@ class _Reader:
     @cached_property
     def _saying(self) -> list[Mention]:
         return [m for m in self._mentions if m.label in _SAYING]
-
-    @cached_property
-    def _entry_times(self) -> list[Time]:
-        """Times that only say when the criteria are looked at: "at screening"."""
-        return [
-            t
-            for t in find_times(self._text)
-            if t.kind == "anchor" and not t.past and cue("entry").search(self._text[t.start : t.end])
-        ]
 
     def _evaluate(self, row: Sequence[_Part]) -> Rule:
         """The rule of a row. Raises `Lost` where its joining words leave the structure open."""
@@ -1053,9 +1043,7 @@ class _Structure:
                 continue
             if negated and part.kind == "node":
                 # "no stroke …, bleeding or surgery": whether it goes on behind a comma or an "or" is open
-                if any(p.kind in ("or", "comma", "and") for p in parts if p.start > part.start) or any(
-                    p.kind == "said" for p in parts if p.start > part.start
-                ):
+                if any(p.rule is not None for p in parts if p.start > part.start):
                     raise Lost("what a negation reaches is open")
                 part = replace(part, rule=schema.Not(rule=_without_since(part.rule)))
             elif reaching and part.kind == "node":

@@ -117,7 +117,12 @@ def _folded(text: str) -> tuple[str, list[int] | None]:
         pieces.append(text[last:])
         offsets.extend(range(last, len(text) + 1))
         text = "".join(pieces)
+    text = _ABBREVIATED.sub(r"\1 ", text)
     return (text if text.isascii() else text.translate(_SAME)), offsets
+
+
+# The dot of an abbreviation ends no sentence: "within 6 mos. of study entry".
+_ABBREVIATED = re.compile(r"\b(mos?|wks?|yrs?|hrs?|mins?|secs?)\.(?=\s[a-z])")
 
 
 def _lower(text: str) -> str:
