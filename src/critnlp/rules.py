@@ -594,7 +594,11 @@ class _Reader:
             items = schema.AllOf(rules=tuple(refs))
         else:
             items = schema.AnyOf(rules=tuple(refs)) if self._kind == "exclusion" else schema.AllOf(rules=tuple(refs))
-        rest = [w for w in re.findall(r"[^\W\d_]+", text.lower()) if w not in words("neutral") and w not in _LEAD_WORDS]
+        untimed = text
+        for time in find_times(text):  # a window goes into the facts of the items
+            if time.kind == "window" and time.windows and own is None:
+                untimed = untimed[: time.start] + " " * (time.end - time.start) + untimed[time.end :]
+        rest = [w for w in re.findall(r"[^\W\d_]+", untimed.lower()) if w not in words("neutral") and w not in _LEAD_WORDS]
         if not rest:
             return items, "full"
         if own is None or own[1] == "unparsed":

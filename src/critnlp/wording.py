@@ -18,6 +18,12 @@ _REFERENCES = {
 }
 
 
+_MOMENTS = frozenset(
+    {"consent", "screening", "enrollment", "baseline", "randomization", "admission", "delivery", "surgery", "discharge", "diagnosis",
+     "birth", "onset", "first_dose", "last_dose"}
+)  # fmt: skip
+
+
 def describe(rule: Rule) -> str:
     """A rule in English, as a person would check it: "absolute neutrophil count at least 1.5 × 10^9/L"."""
     match rule:
@@ -106,7 +112,8 @@ def describe_window(window: schema.Window) -> str:
         case "for":
             text = f"for at least {window.low} {unit}" if window.low is not None else f"for at most {window.high} {unit}"
         case "during":
-            text = f"during {anchor}" if window.high is None else f"during {window.high} {unit} around {anchor}"
+            moment = f"at {anchor}" if window.anchor in _MOMENTS else f"during {anchor}"
+            text = moment if window.high is None else f"during {window.high} {unit} around {anchor}"
         case "after":
             span = f"{window.high} {unit} " if window.high is not None else ""
             text = f"{span}after {anchor}"
