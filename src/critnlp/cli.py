@@ -126,7 +126,7 @@ def show(
     failures.finish()
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # a pasted line may begin with its bullet
 def explain(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="One criterion; - for a line of stdin.", show_default=False)],
     exclusion: Annotated[bool, typer.Option("--exclusion", help="Read it as an exclusion criterion.")] = False,

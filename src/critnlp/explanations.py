@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -53,33 +54,46 @@ def _print(parsed: schema.ParsedTrial, criterion: schema.Criterion, console: Con
     console.print()
     console.print(Text("Rule", style="bold"))
     for depth, line in _tree(criterion.rule):
-        console.print(Text("  " * (depth + 1) + line), soft_wrap=True)
+        _indented(line, depth + 1, console)
     if isinstance(criterion.rule, schema.Unsupported) and criterion.rule.facts:
         console.print(Text("  read within, but its place is open:"))
         for fact in criterion.rule.facts:
-            console.print(Text(f"    {_fact(fact)}"), soft_wrap=True)
+            _indented(_fact(fact), 2, console)
     repairs = list(dict.fromkeys(repair for fact in _facts(criterion.rule) for repair in fact.repairs))
     if repairs:
         console.print(Text("Mended", style="bold"))
         for repair in repairs:
-            console.print(Text(f"  {repair}"), soft_wrap=True)
+            _indented(repair, 1, console)
     warnings = [warning for warning in parsed.warnings if warning.criterion == criterion.id]
     if warnings:
         console.print(Text("Look at", style="bold"))
         for warning in warnings:
-            console.print(Text(f"  {warning.code}: {warning.message}"), soft_wrap=True)
+            _indented(f"{warning.code}: {warning.message}", 1, console)
+
+
+def _indented(line: str, depth: int, console: Console) -> None:
+    """Print a line at its depth, wrapped below itself."""
+    lead = "  " * depth
+    for wrapped in textwrap.wrap(line, max(24, console.width - 1), initial_indent=lead, subsequent_indent=f"{lead}    "):
+        console.print(Text(wrapped), soft_wrap=True)
 
 
 def _mentions(criterion: schema.Criterion) -> Table:
     """The mentions of a criterion: words, label, what read them, and what they belong to."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     texts = {entity.id: entity.text for entity in criterion.entities}
     for entity in criterion.entities:
         reader = (
             _GRAMMARS.get(entity.label, _LAYERS["rules"]) if entity.layer == "rules" else _LAYERS.get(entity.layer, entity.layer)
         )
         heads = [f"{_VERBS.get(r.type, r.type)} {texts.get(r.head, r.head)}" for r in criterion.relations if r.tail == entity.id]
-        table.add_row(Text(f"  {entity.text}"), Text(entity.label, style="cyan"), Text(reader, style="dim"), Text("; ".join(heads)))
+        table.add_row(
+            "",
+            Text(" ".join(entity.text.split())),
+            Text(entity.label, style="cyan"),
+            Text(reader, style="dim"),
+            Text("; ".join(heads)),
+        )
     return table
 
 

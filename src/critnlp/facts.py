@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 
@@ -62,6 +63,8 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
     """The fact that one value makes of one subject. Raises `Lost` where the value is no bound of it."""
     if value.problem:
         raise Lost(value.problem)
+    if value.way:
+        value = _turned(subject, value)
     if subject.kind == "AGE":
         return _age_fact(value)
     if subject.kind == "SCALE":
@@ -171,6 +174,30 @@ def _countable(name: str, value: Threshold) -> bool:
     return one or last.endswith(("s", "ae")) or cue("irregular").search(head) is not None
 
 
+_LOW_IS_GOOD = frozenset(
+    {"ecog performance status", "who performance status", "zubrod performance status", "modified rankin scale"}
+)
+_HIGH_IS_GOOD = frozenset(
+    {
+        "karnofsky performance status",
+        "lansky performance status",
+        "glasgow coma scale",
+        "mini-mental state examination",
+        "montreal cognitive assessment",
+    }
+)
+
+
+def _turned(subject: Subject, value: Threshold) -> Threshold:
+    """A bound that says "or better": which way it goes is known of a few instruments. Raises `Lost` for all others."""
+    scale = analytes.scale(subject.text) if subject.kind == "SCALE" else None
+    name = scale.name if scale else ""
+    if name not in _LOW_IS_GOOD | _HIGH_IS_GOOD or value.low is None:
+        raise Lost('which way is "better" is not known here')
+    upward = (name in _HIGH_IS_GOOD) == (value.way == "better")
+    return replace(value, low=value.low if upward else None, high=None if upward else value.low, way="")
+
+
 def _age_fact(value: Threshold) -> schema.Fact:
     if value.form in ("bare", "list") or value.equals:
         raise Lost("age: the number has no comparator", "comparator_lost")
@@ -236,9 +263,8 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
     if written.unit is None and analyte.unit == "%" and written.relative_to == "predicted":
         written = written.model_copy(update={"unit": "%"})
     canonical = _canonical(written, analyte.unit, analyte)
-    parted = [unit.count("/") > 0 or unit.startswith("10*") for unit in (written.unit or "", analyte.unit)]
-    if written.unit not in (None, "1", "%") and written.relative_to is None and canonical is None and parted[0] != parted[1]:
-        raise Lost(f"{analyte.name} in {written.unit}, which does not fit")
+    if canonical is None and written.relative_to is None and not _fits(written.unit, analyte.unit):
+        raise Lost(f"{analyte.name} in {written.unit}, which does not fit", "impossible_value")
     if canonical and not _sane(analyte, canonical):
         bounds = "/".join(filter(None, (written.low, written.high)))
         raise Lost(
@@ -249,6 +275,21 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
         about=analyte.about, name=analyte.name, codes=analyte.codes, range=written, canonical=canonical, repairs=repairs,
         qualifiers=qualifiers,
     )  # fmt: skip
+
+
+_AMOUNTS = re.compile(r"^(?:(?:[kmunpf]?(?:g|mol)|m?eq|[mukn]?\[IU\]|k?\[IU\]|[mukn]?U|[A-Za-z\[{][^/]*)/(?:[a-zμ]?L|kg|g|\[))")
+
+
+def _fits(unit: str | None, canonical: str) -> bool:
+    """Whether a unit that does not convert can be one of the analyte's all the same: mass beside moles, or units of activity."""
+    if unit in (None, "1", "%") or units.same_dimension(unit or "", canonical):
+        return True
+    counts = [code.startswith(("10*", "/", "{copies}")) for code in (unit or "", canonical)]
+    if any(counts):
+        return all(code.startswith(("10*", "/", "{copies}", "[IU]")) for code in (unit or "", canonical))
+    if (unit or "").startswith("mL/min") and canonical.startswith("mL/min"):
+        return True
+    return _AMOUNTS.match(unit or "") is not None and _AMOUNTS.match(canonical) is not None
 
 
 def _sane(analyte: analytes.Analyte, canonical: schema.Canonical) -> bool:
@@ -277,6 +318,9 @@ def _scale_fact(subject: Subject, value: Threshold) -> schema.Fact:
     for end in ends:
         if scale and scale.high is not None and not (scale.low or 0) <= abs(Decimal(end)) <= scale.high:
             raise Lost(f"{name} {end} is outside its range {scale.low} to {scale.high}", "impossible_value")
+    pair = next((m for m in (re.match(r"(\d),(\d) read as", repair) for repair in value.repairs) if m), None)
+    if pair and value.form == "bare" and scale and (scale.step is None or scale.step >= 1):
+        return schema.Fact(about="scale", name=name, codes=codes, values=(pair[1], pair[2]))  # "ECOG 0,1"
     values = value.values or _steps(scale, value)
     if values:
         coded = (

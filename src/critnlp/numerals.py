@@ -30,13 +30,13 @@ class Number:
 
 _BLANKS = " \u00a0\u2009\u202f\u2007"
 _DIGITS = re.compile(
-    rf"(?P<commas>\d{{1,3}}(?:,\d{{3}})+(?![\d,]))(?P<rest>[.·]\d+)?"
+    rf"(?P<commas>\d{{1,3}}(?:,\d{{3}})+(?!\d|,\d))(?P<rest>[.·]\d+)?"
     r"|(?P<parted>[1-9]\d{0,2},\s000(?:,\s?000)?)(?!\d)"
     rf"|(?P<apostrophes>\d{{1,3}}(?:['’]\d{{3}})+(?!\d))"
     rf"|(?P<dots>[1-9]\d{{0,2}}(?:\.\d{{3}})+)(?![\d.]*\d)(?:,(?P<after>\d+)(?![\d,]))?"
     # "100 109/L" is a power whose sign was lost, and no thousand
     rf"|(?P<blanks>[1-9]\d{{0,2}}(?:[{_BLANKS}]\d{{3}})+(?<![{_BLANKS}]109)(?![\d,.]*\d))"
-    r"|(?P<comma>\d+,\d{1,2}(?![\d,]))"
+    r"|(?P<comma>(?<!\d,)\d+,\d{1,2}(?!\d|,\d))"
     r"|(?P<middle>\d+·\d+)"
     r"|(?P<plain>(?>\d+(?:\.\d+)?|\.\d+))(?!\.{1,2}\d)(?:\s(?P<half>1/2|½)|(?P<half2>½))?"
 )
@@ -50,6 +50,7 @@ _WORD = re.compile(
     re.IGNORECASE,
 )
 _THOUSAND = re.compile(r"\sthousand\b", re.IGNORECASE)
+_FRACTION = re.compile(r"[-\s](?:thirds?|half(?!-?\s?li)|halves|quarters?|fourths?|fifths?|tenths?)\b", re.IGNORECASE)
 _HALF = re.compile(r"\sand\s(?:a|one)[-\s]half\b", re.IGNORECASE)
 _BRACKET = re.compile(r"\s?[(\[]\s?(?P<inside>[\w.,-]{1,14})\s?[)\]]")
 
@@ -104,7 +105,9 @@ def _in_digits(text: str, at: int) -> Number | None:
         return Number(value, at, end, (f"{written} read as {value}",) if found["comma"] else ())
     whole = found["plain"]
     value = f"0{whole}" if whole.startswith(".") else whole
-    return Number(f"{value}.5" if end > found.end("plain") else value, at, end)
+    if end > found.end("plain"):
+        return Number(f"{value}.5", at, end) if "." not in value else None  # "2.5 1/2" is no number
+    return Number(value, at, end)
 
 
 def _in_words(text: str, at: int) -> Number | None:
@@ -112,6 +115,8 @@ def _in_words(text: str, at: int) -> Number | None:
     if not found:
         return None
     value = WORDS[(found["tens"] or found["unit"]).lower()] + (WORDS[found["ones"].lower()] if found["ones"] else 0)
+    if _FRACTION.match(text, found.end()):
+        return None  # "two thirds"
     end = found.end("ones") if found["ones"] else found.end("tens") if found["tens"] else found.end("unit")
     if found["hundred"]:
         end = at + len(re.match(r"\S+\s\S+", text[at:])[0])  # type: ignore[index]  # "hundred" is the second word

@@ -20,9 +20,11 @@ from critnlp import lexicon, schema, units
 from critnlp.errors import ModelError
 from critnlp.numerals import WORDS, Number, number_at
 
-Op = Literal["ge", "gt", "le", "lt", "eq"]
+Op = Literal["ge", "gt", "le", "lt", "eq", "better", "worse"]
 Form = Literal["bound", "range", "list", "pair", "bare"]
-_MIRROR: dict[Op, Op] = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq"}
+_MIRROR: dict[Op, Op] = {
+    "ge": "le", "gt": "lt", "le": "ge", "lt": "gt", "eq": "eq", "better": "worse", "worse": "better",
+}  # fmt: skip
 TIME_UNITS = frozenset({"a", "mo", "wk", "d", "h", "min", "s"})
 
 
@@ -55,6 +57,7 @@ class Threshold:
     age: bool = False  # "years of age", "years old"
     reversed: bool = False  # the number stands before the comparator: "18 years ≤ age"
     equals: bool = False  # written with "="
+    way: Literal["", "better", "worse"] = ""  # "2 or better": which way that bounds depends on the instrument
     plus: bool = False  # "3+": a bound, or the grade of a stain
     repairs: tuple[str, ...] = ()
     problem: str | None = None
@@ -97,6 +100,7 @@ class _Quantity:
     age: bool = False
     other: str | None = None
     in_words: bool = False
+    below: bool = False  # "2 SD below the mean": the number was made negative
     repairs: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -135,7 +139,15 @@ _AGE = re.compile(
     r"|(?<=yo)\b|(?<=YO)\b|(?<=y\.o)\.?|(?<=y/o)\b"
 )
 _YEARS_OLD = re.compile(r"\s?-?(?:ans\b|years\b|y\.?\s?/?o\.?|YO|Y\.O\.)(?!\w)", re.IGNORECASE)
+_TIMES_WHAT = "times something that is not known"
 _TIMES_UNKNOWN = re.compile(r"\s(?:times|-?fold)\b", re.IGNORECASE)
+# ",000" behind a blank, a power without its exponent, "log10", "lakhs", "3X ULM"
+_TORN = re.compile(
+    r"\s,\d|,\d{2}|\^|⁻|:\s?\d|\sin\s\d|\s\d/7\b|\s?[x×]\s?(?!10)\d+(?:\.\d+)?\s?(?:[x×]|mm\b|cm\b|m\b)|\s?[x×*]\s?10(?!\d)|\s?log(?:s|10|₁₀)?\b|\s(?:lakhs?|crores?|millions?|billions?|thousands?)\b"
+    r"|\s?[x×]\s?(?!i?ULN|ULR|U\.L|UNL|LLN|N\b|the\b|upper|lower|inst|local|lab|normal|base|\d)[A-Za-z]{2,}",
+    re.IGNORECASE,
+)
+_AND_MONTHS = re.compile(r"\s(?:and\s)?\d+\s(?P<unit>months?|weeks?|days?)\b", re.IGNORECASE)
 _UNKNOWN_UNIT = re.compile(
     r"\s?(?!(?:and|his|he|or|male|female|men|M|F)/)[^\W\d_]{1,12}\s?/\s?(?!or\b|and\b|her\b|she\b)[^\W\d_]{1,6}\d?\b|/\s?[^\W\d_]"
 )
@@ -217,8 +229,15 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
         quantity = replace(quantity, unit="a", end=years.end(), age=True)
     elif (degrees := _DEGREES.match(text, number.end)) and _HEAT.search(text, 0, at):
         quantity = replace(quantity, unit={"F": "[degF]", "C": "Cel"}[degrees["scale"]], end=degrees.end())
+    rest = _AND_MONTHS.match(text, quantity.end) if quantity.unit in ("a", "mo", "wk") else None
+    if rest and rest["unit"].lower()[0] in {"a": "mwd", "mo": "wd", "wk": "d"}[quantity.unit or ""]:
+        return replace(quantity, problem="years and months in one")
+    if number.other and number.other.endswith("00") and quantity.unit not in (None, *_PER_MICROLITRE, *TIME_UNITS) and exponent is None:
+        return replace(quantity, problem=f"{number.value} may be {number.other}")
     if unit is None and quantity.unit is None and _UNKNOWN_UNIT.match(text, quantity.end):
         return replace(quantity, problem="a unit that is not known")
+    if quantity.unit is None and exponent is None and (torn := _TORN.match(text, quantity.end)):
+        return replace(quantity, end=torn.end(), problem="a number that goes on in a way that is not known")
     quantity = _with_convention(quantity, number)
     if quantity.unit in TIME_UNITS and (age := _AGE.match(text, quantity.end)):
         return replace(quantity, end=max(age.end(), quantity.end), age=True)
@@ -284,7 +303,7 @@ def _exponent(text: str, found: re.Match[str]) -> tuple[int, tuple[str, ...]]:
 def _with_reference(text: str, quantity: _Quantity) -> _Quantity:
     """The quantity with the reference behind it: "× ULN", "% of predicted", "above baseline", "SD below the mean"."""
     if quantity.unit is None and _TIMES_UNKNOWN.match(text, quantity.end):
-        quantity = replace(quantity, problem="times something that is not known")
+        quantity = replace(quantity, problem=_TIMES_WHAT)
     if not _MAY_REFER.search(text, quantity.end, quantity.end + 60):
         return quantity
     times = _TIMES.match(text, quantity.end)
@@ -297,7 +316,7 @@ def _with_reference(text: str, quantity: _Quantity) -> _Quantity:
                 return replace(quantity, end=reference[1], problem="a percentage above or below a reference")
             way = "" if off["way"].lower() in ("above", "over", "beyond", "greater than", "higher than", "more than") else "-"
             read = _relative(quantity, reference, "difference" if quantity.unit else "ratio")
-            return replace(read, value=way + read.value) if quantity.unit else read
+            return replace(read, value=way + read.value, below=bool(way)) if quantity.unit else read
         return quantity
     of = cast(re.Match[str], _OF.match(text, quantity.end))
     reference = _reference_at(text, of.end())
@@ -306,7 +325,7 @@ def _with_reference(text: str, quantity: _Quantity) -> _Quantity:
     if reference[0] in ("z_score", "percentile"):
         below = re.search(r"\b(?:below|under)\b", text[of.end() : reference[1]])
         read = _relative(quantity, reference, "ratio")
-        return replace(read, value=f"-{read.value}") if below and not read.value.startswith("-") else read
+        return replace(read, value=f"-{read.value}", below=True) if below and not read.value.startswith("-") else read
     if quantity.unit in (None, "%", "1") and not (reference[0] == "normal" and quantity.unit is None):
         return _relative(quantity, reference, "ratio")
     return quantity
@@ -320,15 +339,14 @@ _MAY_REFER = re.compile(
 def _relative(quantity: _Quantity, reference: tuple[str, int], relation: Literal["ratio", "difference"]) -> _Quantity:
     """The quantity relative to a reference; a bare "normal" is the upper limit where the number is above 1."""
     name, end = reference
-    repairs, problem = quantity.repairs, quantity.problem
+    repairs = quantity.repairs
+    problem = None if quantity.problem == _TIMES_WHAT else quantity.problem
     if name == "normal":
         name = "ULN"
         if quantity.unit == "%" or Decimal(quantity.value) <= 1:
             problem = problem or "which limit of normal is meant"
         else:
             repairs = (*repairs, "normal read as the upper limit of normal")
-    if problem == "times something that is not known":
-        problem = None
     return replace(
         quantity, end=end, relative_to=cast(schema.RelativeTo, name), relation=relation, repairs=repairs, problem=problem
     )
@@ -424,7 +442,7 @@ _JOINERS = frozenset({"and", "or", "to", "but", "between", "from", "through", "u
 _WORD = re.compile(r"[^\W\d_]+(?:['’./-](?=[^\W\d_])[^\W\d_]+)*")
 _NAME = re.compile(r"[\w.,/-]*[\w]")
 _DASHES = "-–—−‐‑~～"
-_COMPARISON_SIGNS = frozenset("<>=˂˃≤≥⩽⩾≦≧＜＞﹤﹥‹›≪≫≺≻⟨⟩≼≽⪯⪰≮≯＝")
+_COMPARISON_SIGNS = frozenset("<>=˂˃\uf0b3\uf0a3\uf03e\uf03c≤≥⩽⩾≦≧＜＞﹤﹥‹›≪≫≺≻⟨⟩≼≽⪯⪰≮≯＝")
 _INCLUSIVE = re.compile(
     r"[(,\[]?\s?(?:both )?(?P<way>inclusive|exclusive)\b(?:ly\b)?(?: of (?:both|end ?points))?\s?[)\]]?", re.IGNORECASE
 )
@@ -439,12 +457,15 @@ def find(text: str) -> tuple[Threshold, ...]:
     """All comparisons of a text in order, bare numbers included; none overlap."""
     if not _GATE.search(text):
         return ()
+    text = text.translate(_BLANKS)
     return tuple(_Grammar(text, list(_tokens(text))).read())
 
 
+_BLANKS = dict.fromkeys(map(ord, "\u00a0\u2009\u202f\u2007\t\n"), " ")
 _GATE = re.compile(
-    r"\d|[<>≤≥⩽⩾≦≧＜＞˂˃]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile|\bASA\b|An(?:a)?esthesiolog|"
-    r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|twice)\b",
+    r"\d|[<>≤≥⩽⩾≦≧＜＞˂˃\uf0b3\uf0a3\uf03e\uf03c]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile"
+    r"|\bASA\b|An(?:a)?esthesiolog|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|"
+    r"sixty|seventy|eighty|ninety|hundred|twice)\b",
     re.IGNORECASE,
 )
 
@@ -716,6 +737,8 @@ class _Grammar:
             age = age or more
         if not self._is(first, "n"):
             return (), at + 1
+        if re.search(r"\bnot\s$", self._text[: self._tokens[at].start]):
+            return (), at + 1
         found = self._range_from(first, self._tokens[at].start, low_op, ("and", "to", "-", "until", "through", "&"), age)
         if found:
             return found
@@ -757,6 +780,10 @@ class _Grammar:
         again = self._is(after, "c", op) and self._is(after + 1, "n") and not quantity.unit
         if again and self._text[quantity.end : self._tokens[after].start].isspace():
             return (replace(threshold, end=self._quantity(after + 1).end, problem="two comparisons side by side"),), after + 2
+        other = self._quantity(after + 1) if self._is(after, "j", "/") and self._is(after + 1, "n") else None
+        split = other is not None and other.start == quantity.end + 1 and not _OUT_OF.match(self._text, quantity.end)
+        if other and split:
+            return (replace(threshold, end=other.end, problem="a fraction, or two numbers in one"),), after + 2
         if self._is(after, "n") and self._text[quantity.end : self._tokens[after].start].isspace():
             return (replace(threshold, end=self._tokens[after].end, problem="two numbers side by side"),), after + 1
         if quantity.unit is None and (scale := _OUT_OF.match(self._text, quantity.end)):
@@ -792,6 +819,13 @@ class _Grammar:
         start = self._tokens[opened].start
         quantity = self._quantity(at)
         after, _ = self._past_inclusive(at + 1)
+        if pair := self._pair(at, start, None):
+            return pair
+        if quantity.unit is None and (scale := _OUT_OF.match(self._text, quantity.end)):
+            at_end = after
+            while at_end < len(self._tokens) and self._tokens[at_end].start < scale.end():
+                at_end += 1
+            after = at_end if self._is(at_end, "p") else after  # "4/10 or more"
         if self._is(after, "p"):
             old = _OLD.search(self._text, quantity.end, self._tokens[after].end) is not None
             threshold = replace(_bound(cast(Op, self._tokens[after].word), quantity, start, old), end=self._tokens[after].end)
@@ -863,6 +897,8 @@ class _Grammar:
         whole = merged(bottom, top)
         if whole is None:
             return None
+        if re.match(r"\s?/\s?\d", self._text[end : end + 4]) and not _OUT_OF.match(self._text, end):
+            whole = replace(whole, problem="two ranges of one measurement")
         return (replace(whole, form="range", end=end),), after
 
     def _list(self, at: int, start: int) -> tuple[tuple[Threshold, ...], int] | None:
@@ -948,8 +984,11 @@ def _far(text: str, start: int, end: int) -> bool:
 
 def _bound(op: Op, quantity: _Quantity, start: int, age: bool) -> Threshold:
     """The half-open range of a comparator and its number."""
-    end = Bound(quantity.value, op in ("ge", "le", "eq"))
-    upward = op in ("ge", "gt", "eq")
+    way: Literal["", "better", "worse"] = op if op == "better" or op == "worse" else ""
+    if quantity.below:  # "≥ 2 SD below the mean" lies at or under -2
+        op = _MIRROR[op]
+    end = Bound(quantity.value, op in ("ge", "le", "eq") or bool(way))
+    upward = op in ("ge", "gt", "eq") or bool(way)
     return Threshold(
         start,
         quantity.end,
@@ -959,6 +998,7 @@ def _bound(op: Op, quantity: _Quantity, start: int, age: bool) -> Threshold:
         relative_to=quantity.relative_to,
         relation=quantity.relation,
         age=age or quantity.age,
+        way=way,
         repairs=quantity.repairs,
         problem=quantity.problem,
     )

@@ -86,6 +86,8 @@ def _coordinated(text: str, mentions: Sequence[Mention], last: Mention, floor: i
             continue
         between = text[mention.end : group[0].start]
         found = cue("coordination").fullmatch(between)
+        if found and _STATED.search(text, 0, mention.start):
+            break  # "normal bilirubin and ALT ≤ 2 × ULN"
         if not found:
             if between.strip() in ("(", "[") and text[group[-1].end :][:2].strip()[:1] in (")", "]"):
                 continue  # "AST (SGOT)": another name of the same thing
@@ -858,6 +860,7 @@ _SHARED = re.compile(
     re.IGNORECASE,
 )
 _AT_END = re.compile(r"[\s.;,)\]]*(?:(?:and|or)\b[\s.;,/]*)*$", re.IGNORECASE)
+_STATED = re.compile(r"\b(?:normal|abnormal|positive|negative|detectable|undetectable)\s$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
 _RATES = {

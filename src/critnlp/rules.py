@@ -159,7 +159,11 @@ class _Reader:
             raise Lost("a dose whose time stands before it")
         if any(f.range and f.range.measures == "dose" for f in made) and cue("per").match(self._text, one.end):
             raise Lost("a dose whose time stands apart")
+        spans = [t for t in one.times if not cue("names_anchor").search(self._text, t.start, t.end)]
+        if one.change and (spans or cue("often").match(self._text, one.end)):
+            raise Lost("the time in which a change happens")
         if one.change:
+            made = [f.model_copy(update={"codes": ()}) for f in made]
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
             way = {"qualifiers": (one.change,)} if one.change != "change" else {}
             assumed = [bool(f.repairs and "predicted" in f.repairs[-1]) for f in made]
@@ -326,7 +330,7 @@ class _Reader:
         if len(group) == 2 and (either := self._either(conditions, rules)):
             return either, tuple(covered)
         if any(conditions):
-            if any(condition is None or condition.negated for condition in conditions):
+            if len(group) > 2 or any(condition is None or condition.negated for condition in conditions):
                 raise Lost("conditions that cannot be told apart")
             whole = [_if(c.rule, r) for c, r in zip(conditions, rules, strict=True) if c]
             return _join("all_of" if self._kind != "exclusion" else "any_of", whole), tuple(covered)
@@ -563,6 +567,11 @@ class _Reader:
             rule = self._evaluate(row)
         except Lost:
             return None
+        if self._kind == "inclusion" and (excluded := _EXCLUDED.search(self._text)):
+            if any(True for _ in _unsupported_in(rule)) or self._text[excluded.end() :].strip(" .;"):
+                return None
+            rule = schema.Not(rule=rule)
+            self._warn("polarity_repaired", "the text excludes what stands under the inclusion criteria")
         unread = any(True for _ in _unsupported_in(rule))
         if not any(True for _ in facts_in(rule)):
             return rule, "unparsed"
@@ -573,7 +582,7 @@ class _Reader:
         seen: dict[tuple[str, str], _Node] = {}
         for node in nodes:
             for key in {(f.about, f.name) for f in facts_in(node.rule) if f.range is not None or f.about == "staging"}:
-                if key in seen and not _ONLY_JOINED.fullmatch(self._text, seen[key].end, node.start):
+                if key in seen and not cue("only_joined").fullmatch(self._text, seen[key].end, node.start):
                     return True
                 seen[key] = node
         return False
@@ -615,7 +624,9 @@ class _Reader:
         said = {m: set(re.findall(r"[^\W\d_]+", self._text[m.start : m.end].lower())) for m in free}
         found: list[_Node] = []
         sexes = {m: "female" if w & words("female") else "male" for m, w in said.items() if w & (words("female") | words("male"))}
-        both = len(set(sexes.values())) == 2 and not nodes and len(sexes) == 2
+        pair = sorted(sexes, key=lambda m: m.start)
+        both = len(pair) == 2 and len(set(sexes.values())) == 2 and not nodes
+        both = both and cue("only_joined").fullmatch(self._text, pair[0].end, pair[1].start) is not None
         if (both or len(set(sexes.values())) == 1) and not cue("sex_word_else").search(self._text):
             mention, sex = next(iter(sexes.items()))
             fact = self._sex(sex, (mention.start, max(m.end for m in sexes)) if both else (mention.start, mention.end))
@@ -692,6 +703,7 @@ class _Reader:
         text, neutral, negation = self._text, words("neutral"), words("negation")
         inside = [m for m in self._saying if m.start < end and start < m.end]
         said: tuple[int, int] | None = None
+        run: tuple[int, int] | None = None  # the words since the last sign, those that say nothing included
         denied: int | None = None  # where the negation of the words that follow begins
         at = start
         while at < end:
@@ -700,10 +712,14 @@ class _Reader:
                 at += 1
                 continue
             piece, at = found[0].lower(), found.end()
+            if self._kind == "inclusion" and (gone := _EXCLUDED.match(text, found.start())):
+                at = gone.end()
+                continue
             named = next((m for m in inside if m.start <= found.start() < m.end), None)
             if named:  # a name says more as a whole, whatever its words: "heart failure"
                 at = max(at, min(named.end, end))
-                said = (said[0] if said else found.start() if denied is None else denied, at)
+                run = (run[0] if run else found.start(), at)
+                said = (said[0] if said else run[0] if denied is None else denied, at)
                 denied = None
                 continue
             kind: Kind | None = _JOINS.get(piece)
@@ -712,7 +728,7 @@ class _Reader:
                 piece = ""
             if kind is None and piece and (piece.isdigit() or not piece[0].isalpha()) and not piece[0].isdigit():
                 continue
-            if piece in ("i.e", "ie", "namely"):
+            if piece in ("i.e", "ie", "namely", "defined"):
                 kind = "same"
                 at += text[at : at + 1] == "."
             if piece in ("e.g", "eg", "vs", "approx", "incl"):
@@ -721,15 +737,16 @@ class _Reader:
                 kind = "not"
                 denied = found.start()
             if kind is None:
+                run = (run[0] if run else found.start(), found.end())
                 if piece and (piece.rstrip(".") not in neutral or piece in self._limiting):
-                    said = (said[0] if said else found.start(), found.end())
-                    if denied is not None and not said[0] < denied:
-                        said = (denied, said[1])
+                    said = (denied if denied is not None and not said else said[0] if said else run[0], found.end())
                     denied = None
+                elif said:
+                    said = (said[0], found.end())
                 continue
             if said:
                 yield _Part("said", self._unsupported(*said), *said)
-                said = None
+            said = run = None
             yield _Part(kind, None, found.start(), found.end())
         if said:
             yield _Part("said", self._unsupported(*said), *said)
@@ -742,6 +759,8 @@ class _Reader:
         limits = set() if all(sexes) or any(f.about == "sex" for f in self.facts) else sexes[0] | sexes[1]
         if not any(f.about == "age" for f in self.facts):
             limits |= said & (_AGE_GROUPS | words("adult") | words("child"))
+        if self._kind != "inclusion":
+            limits |= said & {"eligible", "included", "enrolled", "include", "inclusion"}
         if "function" not in said and "functions" not in said:
             limits |= said & _ORGANS
         return frozenset(limits)
@@ -792,7 +811,6 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
 
 
-_ONLY_JOINED = re.compile(r"[\s,;]*(?:(?:and|or|but|to|and/or)[\s,]*)*", re.IGNORECASE)
 _HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.IGNORECASE)
 _HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
 _OPENS_HISTORY = re.compile(
@@ -803,6 +821,19 @@ _PRIOR = re.compile(r"\b(?:prior|previous|previously)\b(?! to\b)", re.IGNORECASE
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
 _ORGANS = frozenset({"renal", "hepatic", "cardiac", "liver", "kidney", "bone", "marrow", "organ"})
 _AGE_GROUPS = frozenset({"infant", "infants", "adolescent", "adolescents", "neonates", "pediatric", "paediatric", "elderly"})
+_NARROWS = re.compile(r"\b(?:with|if|in|for|when)\b", re.IGNORECASE)
+_COUNTED = re.compile(
+    r"\b(?:any (?P<n>one|two|three|four|\d)?\s?of|(?:at least |≥ ?|>= ?|a minimum of )(?P<m>one|two|three|four|five|\d)"
+    r"(?: or more)? of|(?P<k>one|two|three|\d) or more of|(?P<j>one|two|three|four|five|\d) of)"
+    r" (?:the |these )?(?:following|below|criteria|three|four|two|five)?[^.;]*$",
+    re.IGNORECASE,
+)
+_EXCLUDED = re.compile(
+    r"\b(?:(?:will|should|must|shall|are|is|were|to|can)\s)+(?:be\s)?"
+    r"(?:excluded|ineligible|exclusionary|an exclusion(?: criterion)?|not (?:be )?(?:eligible|accepted|enrolled|included))\b"
+    r"(?: from (?:the|this) (?:study|trial))?",
+    re.IGNORECASE,
+)
 _BETWEEN = frozenset({"or", "and", "but", "to", "if", "then", "unless", "i", "e", "ie", "respectively", "not"})
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
 _SEXES = re.compile(
@@ -1007,6 +1038,8 @@ class _Structure:
                         if any(cue("turns").search(self._text, p.start, p.end) for p in inner if p.kind == "said"):
                             raise Lost("words in brackets that turn what stands beside them")
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
+                        if target and target[-1].rule and _is_dated(rule) and _is_dated(target[-1].rule):
+                            raise Lost("a second time in brackets")
                         if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
                             target.append(_Part("or", None, inner[0].start, inner[0].start))  # "ECOG ≤ 2 (Karnofsky ≥ 60 %)"
                         target.append(_Part("node", rule, inner[0].start, inner[-1].end, bracketed=True))
@@ -1021,10 +1054,26 @@ class _Structure:
         if not clusters:
             raise Lost("nothing was read")
         rules = [_join("all_of", [p.rule for p in cluster if p.rule is not None]) for cluster in clusters]
+        pure_ = all(p.kind == "node" for cluster in clusters for p in cluster)
+        if counted := _COUNTED.search(self._text, 0, parts[0].start if parts else 0):
+            return self._of_list(counted, rules, pure_)
         if len(rules) == 1:
             return rules[0]
         pure = all(all(p.kind == "node" for p in cluster) for cluster in clusters)
         return self._joined(rules, joins, clusters, pure)
+
+    @staticmethod
+    def _of_list(counted: re.Match[str], rules: list[Rule], pure: bool) -> Rule:
+        """ "Any of the following: A, B, C" and "at least two of: …", with the list in the line itself."""
+        if not pure:
+            raise Lost("a list that was not wholly read")
+        said = counted["n"] or counted["m"] or counted["k"] or counted["j"] or "one"
+        number = _SMALL.get(said.lower(), said)
+        if not number.isdigit() or not 1 <= int(number) <= len(rules):
+            raise Lost("how many of a list are wanted")
+        if number == "1":
+            return _join("any_of", rules)
+        return schema.AtLeast(n=int(number), rules=tuple(rules))
 
     def _clusters(self, parts: Sequence[_Part]) -> tuple[list[list[_Part]], list[set[str]]]:
         """Runs of parts that nothing parts, and the joining words between the runs."""
@@ -1082,6 +1131,9 @@ class _Structure:
             kept.append(list(cluster))
         for number, cluster in enumerate(kept):
             mixed = cluster[0].kind == "said" and any(p.kind == "node" and not p.bracketed for p in cluster)
+            for one, after in pairwise(cluster):
+                if isinstance(one.rule, schema.AnyOf) and _NARROWS.search(self._text, one.end, after.start):
+                    raise Lost("whether words behind alternatives narrow all of them is open")
             inner = re.search(r"\b(?:or|and)\b", self._text[cluster[0].start : cluster[0].end])
             behind = cluster[0].kind == "node" and any(
                 p.kind == "said" and re.search(r"\b(?:or|and)\b", self._text[p.start : p.end]) for p in cluster[1:]
@@ -1163,6 +1215,10 @@ def _without_since(rule: Rule) -> Rule:
         anchor=window.anchor or "enrollment",
     )  # fmt: skip
     return rule.model_copy(update={"windows": (within,), "status": "history"})
+
+
+def _is_dated(rule: Rule) -> bool:
+    return any(fact.windows and fact.range is None for fact in facts_in(rule))
 
 
 def _is_performance(rule: Rule) -> bool:

@@ -19,9 +19,16 @@ _REFERENCES = {
 
 
 _MOMENTS = frozenset(
-    {"consent", "screening", "enrollment", "baseline", "randomization", "admission", "delivery", "surgery", "discharge", "diagnosis",
-     "birth", "onset", "first_dose", "last_dose"}
-)  # fmt: skip
+    {"consent", "screening", "enrollment", "baseline", "randomization", "admission", "delivery", "surgery", "discharge"}
+    | {"diagnosis", "birth", "onset", "first_dose", "last_dose"}
+)
+# UCUM as people write it
+_PLAIN_UNITS = {
+    "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "[in_i]": "in", "[ft_i]": "ft", "mm[Hg]": "mm Hg", "cm[H2O]": "cm H2O",
+    "/d": "per day", "/wk": "per week", "/mo": "per month", "/a": "per year", "/h": "per hour", "/min": "per minute",
+    "meq/L": "mEq/L",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²", "kg/m2": "kg/m²", "[MET]": "METs", "deg": "°",
+}  # fmt: skip
 
 
 def describe(rule: Rule) -> str:
@@ -93,13 +100,17 @@ def _unit_words(unit: str | None) -> str:
         return ""
     if unit in _TIME_WORDS:
         return f"{_TIME_WORDS[unit]}s"
+    if unit in _PLAIN_UNITS:
+        return _PLAIN_UNITS[unit]
     text = re.sub(r"10\*(\d+)", r"× 10^\1", unit)
     return re.sub(r"[\[\]{}]", "", text).replace("mmHg", "mm Hg")
 
 
 def describe_window(window: schema.Window) -> str:
     """A time window in English: "within 6 months before randomization"."""
-    unit = f"{_TIME_WORDS.get(window.unit or '', re.sub(r'[{}]', '', window.unit or ''))}s" if window.unit else ""
+    one = window.high == "1" or (window.high is None and window.low == "1")
+    unit = _TIME_WORDS.get(window.unit or "", re.sub(r"[{}]", "", window.unit or ""))
+    unit = unit if one or not unit else "half-lives" if unit == "half-life" else f"{unit}s"
     anchor = describe(window.anchor) if isinstance(window.anchor, schema.Fact) else (window.anchor or "").replace("_", " ")
     match window.relation:
         case "within":
@@ -110,7 +121,12 @@ def describe_window(window: schema.Window) -> str:
             if window.low is not None and window.low_inclusive is not False:
                 text = f"at least {window.low} {unit} before {anchor}"
         case "for":
-            text = f"for at least {window.low} {unit}" if window.low is not None else f"for at most {window.high} {unit}"
+            ends: list[str] = []
+            if window.low is not None:
+                ends.append(f"{'more than' if window.low_inclusive is False else 'at least'} {window.low}")
+            if window.high is not None:
+                ends.append(f"{'less than' if window.high_inclusive is False else 'at most'} {window.high}")
+            text = f"for {' and '.join(ends)} {unit}"
         case "during":
             moment = f"at {anchor}" if window.anchor in _MOMENTS else f"during {anchor}"
             text = moment if window.high is None else f"during {window.high} {unit} around {anchor}"
