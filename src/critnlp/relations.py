@@ -372,6 +372,8 @@ class _Linker:
             role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
             gap = self._masked(mention.end, value.start)
             gap = "" if gap.strip() == "." else gap  # "Platelet count. > 100,000/mm3"
+            if self._shortens(mention, near):
+                continue  # "systolic blood pressure [BP] of > 140 mm Hg" is not any blood pressure
             if self._bracketed(mention, value) and (mention.label not in MEASURED or self._within_more(mention)):
                 continue  # "LVEF (by echocardiogram) ≥ 50 %"
             if mention.label == "PROCEDURE" and cue("by").search(self._text[: mention.start]):
@@ -434,6 +436,18 @@ class _Linker:
         """Whether a mention lies within brackets that close before the value, so that the name before them counts."""
         behind = self._text[mention.end : value.start]
         return ")" in behind and self._text[: mention.start].count("(") > self._text[: mention.start].count(")")
+
+    def _shortens(self, mention: Mention, names: Sequence[Mention]) -> bool:
+        """Whether a name in brackets of its own is the end of the initials of the name before it."""
+        around = self._text[mention.start - 1 : mention.start] + self._text[mention.end : mention.end + 1]
+        if around not in ("[]", "()"):
+            return False
+        before = next((m for m in reversed(names) if m.end <= mention.start - 1), None)
+        if before is None or before.label != mention.label or self._text[before.end : mention.start - 1].strip():
+            return False
+        initials = "".join(word[0] for word in WORDS_IN.findall(self._text[before.start : before.end])).lower()
+        own = self._text[mention.start : mention.end].lower()
+        return initials != own and initials.endswith(own)
 
     def _masked(self, start: int, end: int) -> str:
         """The text between two places without time phrases, and without the acts and methods of "by echocardiography"."""
@@ -863,15 +877,17 @@ _AT_END = re.compile(r"[\s.;,)\]]*(?:(?:and|or)\b[\s.;,/]*)*$", re.IGNORECASE)
 _STATED = re.compile(r"\b(?:normal|abnormal|positive|negative|detectable|undetectable)\s$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
-_RATES = {
+_RATES = {  # by the words of cue "often"
     "d": "/d",
-    "wk": "/wk",
-    "mo": "/mo",
     "day": "/d",
     "night": "/d",
+    "wk": "/wk",
     "week": "/wk",
+    "mo": "/mo",
     "month": "/mo",
+    "yr": "/a",
     "year": "/a",
+    "h": "/h",
     "hour": "/h",
 }
 _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)

@@ -1159,6 +1159,11 @@ class _Structure:
                 raise Lost("whether the words beside a value are a reason of their own is open")
             if any(both) and len(rules) == 2 and not pure:
                 raise Lost('whether "and" names a second reason or narrows the first is open')
+            if any(both) and any(isinstance(rule, schema.AnyOf) for rule in rules):
+                # "A and (B or C)": who writes brackets around an alternative means a combination
+                if len(rules) == 2 and any(len(c) == 1 and c[0].bracketed and isinstance(c[0].rule, schema.AnyOf) for c in clusters):
+                    return _join("all_of", rules)
+                raise Lost('"and" beside "or"')
             return _join("any_of", rules)
         if not pure and not all(map(self._own_item, clusters)):
             raise Lost('what "or" joins is open')
