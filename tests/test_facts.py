@@ -158,7 +158,7 @@ def test_white_space_and_escapes_change_nothing(nlp: Language, row: dict[str, st
 
 
 @settings(deadline=None, max_examples=60)
-@given(row=st.sampled_from(SURE), end=st.sampled_from([";", ".", ",", " ;", "; and", "*"]))
+@given(row=st.sampled_from(SURE), end=st.sampled_from([";", ".", ",", " ;", "; and"]))
 def test_what_ends_an_item_changes_nothing(nlp: Language, row: dict[str, str], end: str) -> None:
     text = row["text"].rstrip(";. ")
     _, before = read(nlp, text, row["kind"])

@@ -82,7 +82,8 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
     about = ABOUT.get(subject.kind, "measurement")
     if subject.kind in ("CONDITION", "REPRODUCTIVE", "OBSERVATION") and not _sizes(subject, value, behind=behind):
         raise Lost("a value that does not fit what it stands beside")
-    if subject.kind == "DRUG" and value.unit and not _DOSES.match(value.unit) and value.unit not in TIME_UNITS:
+    label = subject.mention.label if subject.mention else subject.kind
+    if label == "DRUG" and value.unit and not _DOSES.match(value.unit) and value.unit not in TIME_UNITS:
         raise Lost("a number that is no dose")
     if behind and subject.kind == "PHRASE" and cue("not_counted").search(name):
         raise Lost("a count of what no patient has")
@@ -131,7 +132,6 @@ _SIZES = frozenset(
         "%",
         "Gy",
         "cGy",
-        "L",
         "deg",
         "mm",
         "cm",

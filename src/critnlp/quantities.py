@@ -232,7 +232,12 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
     rest = _AND_MONTHS.match(text, quantity.end) if quantity.unit in ("a", "mo", "wk") else None
     if rest and rest["unit"].lower()[0] in {"a": "mwd", "mo": "wd", "wk": "d"}[quantity.unit or ""]:
         return replace(quantity, problem="years and months in one")
-    if number.other and number.other.endswith("00") and quantity.unit not in (None, *_PER_MICROLITRE, *TIME_UNITS) and exponent is None:
+    if (
+        number.other
+        and number.other.endswith("00")
+        and quantity.unit not in (None, *_PER_MICROLITRE, *TIME_UNITS)
+        and exponent is None
+    ):
         return replace(quantity, problem=f"{number.value} may be {number.other}")
     if unit is None and quantity.unit is None and _UNKNOWN_UNIT.match(text, quantity.end):
         return replace(quantity, problem="a unit that is not known")

@@ -238,7 +238,25 @@ class _Linker:
                 timed = link if isinstance(value, Time) else self._timed(link, ceiling)
                 self._links.append(replace(timed, mention=mention or link.mention))
             floor = max(floor, value.end, link.end if link and not isinstance(value, Result) else 0)
-        return self._trailing(self._links)
+        return self._respective(self._trailing(self._links))
+
+    def _respective(self, links: list[Link]) -> list[Link]:
+        """The links, several values dealt out to as many names: "SBP or DBP > 180 or > 95 mm Hg, respectively"."""
+        kept: list[Link] = []
+        for number, one in enumerate(links):
+            if not _RESPECTIVELY.match(self._text, one.end) or not isinstance(one.value, Threshold):
+                kept.append(one)
+                continue
+            while kept and one.inherited and kept[-1].subjects == one.subjects and kept[-1].inherited:
+                kept.pop()
+            first = kept.pop() if kept and one.inherited and kept[-1].subjects == one.subjects else one
+            group = links[links.index(first) : number + 1]
+            if len(group) == len(first.subjects):
+                for place, (link, subject) in enumerate(zip(group, first.subjects, strict=True)):
+                    kept.append(replace(link, subjects=(subject,), joined="", inherited=False if place else link.inherited))
+            elif len(first.subjects) < 2:
+                kept += group  # how many things there are is not said here
+        return [one for one in kept if len(one.subjects) < 2 or not _RESPECTIVELY_ON.match(self._text, one.end)]
 
     def _trailing(self, links: list[Link]) -> list[Link]:
         """The links, a time behind the last bound of a list given to the others: "< 100 or > 125 mg/dL at screening"."""
@@ -632,7 +650,7 @@ class _Linker:
         phrase = found["phrase"].rstrip(" ,-")
         if changed := self._changed(value, phrase, value.end + found.start("phrase") + len(phrase)):
             return changed
-        if stop := re.search(r"\s\w+ing\b", phrase):
+        if stop := re.search(r"\s(?:\w+ing|despite|although|unless)\b", phrase):
             phrase = phrase[: stop.start()]
         if _LISTS_ON.match(self._text, value.end + found.start("phrase") + len(phrase)):
             return None  # "at least 3 cutaneous or subcutaneous lesions"
@@ -877,6 +895,8 @@ _AT_END = re.compile(r"[\s.;,)\]]*(?:(?:and|or)\b[\s.;,/]*)*$", re.IGNORECASE)
 _STATED = re.compile(r"\b(?:normal|abnormal|positive|negative|detectable|undetectable)\s$", re.IGNORECASE)
 _MEANS = re.compile(r"\b(?:by|using|per|as|at|from|with|on)\b", re.IGNORECASE)
 _NUMBERED = re.compile(r"\d\+?\s(?:or more\s|prior\s|previous\s)?$")
+_RESPECTIVELY = re.compile(r"\s?[)\]]?,?\s?respectively\b", re.IGNORECASE)
+_RESPECTIVELY_ON = re.compile(r"[^;.]{0,40}\brespectively\b", re.IGNORECASE)
 _RATES = {  # by the words of cue "often"
     "d": "/d",
     "day": "/d",
@@ -888,6 +908,7 @@ _RATES = {  # by the words of cue "often"
     "yr": "/a",
     "year": "/a",
     "h": "/h",
+    "hr": "/h",
     "hour": "/h",
 }
 _STAIN = re.compile(r"HER-?2|\bIHC\b|immunohistochem|stain", re.IGNORECASE)

@@ -163,6 +163,8 @@ class _Reader:
         if one.change and (spans or cue("often").match(self._text, one.end)):
             raise Lost("the time in which a change happens")
         if one.change:
+            if not all(f.range for f in made):
+                raise Lost("a change in steps of a scale")
             made = [f.model_copy(update={"codes": ()}) for f in made]
             changed = [f.range.model_copy(update={"measures": "change"}) for f in made if f.range]
             way = {"qualifiers": (one.change,)} if one.change != "change" else {}
@@ -511,6 +513,8 @@ class _Reader:
             for first, last in mention.fragments:
                 rest = rest[: first - start] + " " * (last - first) + rest[last - start :]
         said = [w.lower() for w in re.findall(r"[^\W\d_]+", rest)]
+        if len(inside) > 1 and any(_CAUSED.search(self._text, one.end, two.start) for one, two in pairwise(inside)):
+            return schema.Unsupported(text=stretch.strip(" ,;:)"), reason="unparsed")
         if inside and all(word in _CONDITION_WORDS for word in said) and not re.search(r"\d|[<>≤≥]", rest):
             op: Literal["all_of", "any_of"] = "all_of" if "and" in said and "or" not in said else "any_of"
             return _join(op, [self._condition_fact(mention) for mention in inside])
@@ -561,7 +565,7 @@ class _Reader:
         if not nodes:
             return None
         row = self._row(nodes)
-        if self._twice(nodes):
+        if self._twice(nodes) or self._overlap(nodes):
             return None
         try:
             rule = self._evaluate(row)
@@ -586,6 +590,12 @@ class _Reader:
                     return True
                 seen[key] = node
         return False
+
+    @staticmethod
+    def _overlap(nodes: Sequence[_Node]) -> bool:
+        """Whether words of one part were taken for another as well: a disease that is a condition and a fact of its own."""
+        taken = sorted((span, number) for number, node in enumerate(nodes) for span in node.covered)
+        return any(two[0] < one[1] and first != second for (one, first), (two, second) in pairwise(taken))
 
     def _with_children(
         self, refs: Sequence[schema.CriterionRef], own: tuple[Rule, schema.Computable] | None
@@ -821,6 +831,7 @@ _PRIOR = re.compile(r"\b(?:prior|previous|previously)\b(?! to\b)", re.IGNORECASE
 _BOTH = re.compile(r"\bboth\b", re.IGNORECASE)
 _ORGANS = frozenset({"renal", "hepatic", "cardiac", "liver", "kidney", "bone", "marrow", "organ"})
 _AGE_GROUPS = frozenset({"infant", "infants", "adolescent", "adolescents", "neonates", "pediatric", "paediatric", "elderly"})
+_CAUSED = re.compile(r"\b(?:to|by|from|with|of)\b", re.IGNORECASE)  # "cytopenias secondary to lymphoma" are no two conditions
 _NARROWS = re.compile(r"\b(?:with|if|in|for|when)\b", re.IGNORECASE)
 _COUNTED = re.compile(
     r"\b(?:any (?P<n>one|two|three|four|\d)?\s?of|(?:at least |≥ ?|>= ?|a minimum of )(?P<m>one|two|three|four|five|\d)"
@@ -1038,6 +1049,8 @@ class _Structure:
                         if any(cue("turns").search(self._text, p.start, p.end) for p in inner if p.kind == "said"):
                             raise Lost("words in brackets that turn what stands beside them")
                         rule = self._sentence([p for p in inner if p.kind != "stop"])
+                        if inner[0].kind == "or" and target and target[-1].rule:
+                            target.append(_Part("or", None, inner[0].start, inner[0].start))  # "stage II (or T2 N0 M0)"
                         if target and target[-1].rule and _is_dated(rule) and _is_dated(target[-1].rule):
                             raise Lost("a second time in brackets")
                         if target and target[-1].rule and _is_performance(rule) and _is_performance(target[-1].rule):
@@ -1161,7 +1174,9 @@ class _Structure:
                 raise Lost('whether "and" names a second reason or narrows the first is open')
             if any(both) and any(isinstance(rule, schema.AnyOf) for rule in rules):
                 # "A and (B or C)": who writes brackets around an alternative means a combination
-                if len(rules) == 2 and any(len(c) == 1 and c[0].bracketed and isinstance(c[0].rule, schema.AnyOf) for c in clusters):
+                if len(rules) == 2 and any(
+                    len(c) == 1 and c[0].bracketed and isinstance(c[0].rule, schema.AnyOf) for c in clusters
+                ):
                     return _join("all_of", rules)
                 raise Lost('"and" beside "or"')
             return _join("any_of", rules)
