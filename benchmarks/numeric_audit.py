@@ -1,7 +1,7 @@
 """Audits numbers by eye: draws numeric facts, prints them for readers, keeps and reports the verdicts.
 
     python benchmarks/numeric_audit.py draw --seed 1 --n 600 --out FOLDER [--path TRIALS.jsonl.xz] [--without AUDIT…]
-    python benchmarks/numeric_audit.py record FOLDER VERDICTS… --out benchmarks/audits/numbers-1.jsonl
+    python benchmarks/numeric_audit.py record FOLDER VERDICTS… --out benchmarks/audits/numbers-1.jsonl   (each reader's by itself)
     python benchmarks/numeric_audit.py report benchmarks/audits/numbers-1.jsonl [--second benchmarks/audits/numbers-1-second.jsonl]
 
 A numeric fact has a range, a window, or the values of a scale or stage. FOLDER gets a guide, sheets of 50 facts for the first
@@ -270,6 +270,8 @@ def record(keys: Iterable[Drawn], said: Iterable[Verdict]) -> Iterator[Verdict]:
         place = verdict.get("place", "right")
         if verdict["verdict"] not in VERDICTS or place not in VERDICTS:
             raise SystemExit(f"{verdict['id']}: {verdict['verdict']!r}/{place!r}; write one of {', '.join(VERDICTS)}")
+        if verdict["id"] in by_id:
+            raise SystemExit(f"{verdict['id']}: two verdicts; record the second reader's by themselves")
         by_id[verdict["id"]] = verdict
     for key in keys:
         if verdict := by_id.pop(key.id, {}):

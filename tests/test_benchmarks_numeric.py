@@ -327,8 +327,15 @@ def test_folder_record_and_report_hold_together(tmp_path: Path) -> None:
     assert any(line.startswith("second reader, same verdict 4/4") for line in lines)
 
 
-@pytest.mark.parametrize("said", [{"id": "N001", "verdict": "good"}, {"id": "N999", "verdict": "right"}])
-def test_a_verdict_that_cannot_be_kept_is_refused(said: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"id": "N001", "verdict": "good"}],
+        [{"id": "N999", "verdict": "right"}],
+        [{"id": "N001", "verdict": "right"}, {"id": "N001", "verdict": "wrong"}],  # a second reader's among the first's
+    ],
+)
+def test_a_verdict_that_cannot_be_kept_is_refused(said: list[dict[str, str]]) -> None:
     key = numeric_audit.Drawn("N001", "NCT00000001", "I1", 0, 9, "lab", held=False, seed=1)
-    with pytest.raises(SystemExit, match=said["id"]):
-        list(numeric_audit.record([key], [said]))
+    with pytest.raises(SystemExit, match=said[-1]["id"]):
+        list(numeric_audit.record([key], said))
