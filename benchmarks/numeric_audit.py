@@ -23,7 +23,7 @@ from typing import Any
 
 from critnlp import schema
 from numeric import SHARED, facts_of, is_numeric, nodes, sample
-from split_audit import wilson
+from split_audit import read_lines, wilson
 
 Verdict = dict[str, Any]
 SHEET = 50
@@ -331,10 +331,6 @@ def report(verdicts: Sequence[Verdict], second: Sequence[Verdict]) -> Iterator[s
             yield f"  {one['id']} {one['nct_id']} {one['verdict']} against {other['verdict']} ({one['cause'] or other['cause']})"
 
 
-def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -357,19 +353,19 @@ def main() -> None:
     if chosen.command == "draw":
         from critnlp import pipeline
 
-        seen = {row["nct_id"] for path in chosen.without for row in _lines(path)}
+        seen = {row["nct_id"] for path in chosen.without for row in read_lines(path)}
         trials = [trial for trial in sample(chosen.path, chosen.trials or 4 * chosen.n, chosen.seed) if trial.nct_id not in seen]
         nlp = pipeline.load()
         drawn = draw((pipeline.parse(trial, nlp) for trial in trials), chosen.n, random.Random(chosen.seed))
         write(drawn, chosen.seed, chosen.out)
         print(f"{len(drawn)} facts from {len(trials)} trials in {chosen.out}", file=sys.stderr)
     elif chosen.command == "record":
-        keys = [Drawn(**row) for row in _lines(chosen.folder / "key.jsonl")]
-        verdicts = list(record(keys, [row for path in chosen.verdicts for row in _lines(path)]))
+        keys = [Drawn(**row) for row in read_lines(chosen.folder / "key.jsonl")]
+        verdicts = list(record(keys, [row for path in chosen.verdicts for row in read_lines(path)]))
         _write_lines(chosen.out, (json.dumps(verdict) + "\n" for verdict in verdicts))
         print(f"{len(verdicts)} of {len(keys)} facts have a verdict", file=sys.stderr)
     else:
-        print("\n".join(report(_lines(chosen.verdicts), _lines(chosen.second) if chosen.second else [])))
+        print("\n".join(report(read_lines(chosen.verdicts), read_lines(chosen.second) if chosen.second else [])))
 
 
 if __name__ == "__main__":

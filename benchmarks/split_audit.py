@@ -134,7 +134,8 @@ def report(verdicts: list[Verdict], second: list[Verdict]) -> Iterator[str]:
             yield f"second reader, {aspect:7} same verdict {same}/{len(both)} = {same / len(both):.2%}"
 
 
-def _lines(path: Path) -> list[Any]:
+def read_lines(path: Path) -> list[Any]:
+    """The objects of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
@@ -167,11 +168,11 @@ def main() -> None:
     elif chosen.command == "record":
         with chosen.out.open("w", encoding="utf-8") as out:
             for path in chosen.verdicts:
-                rows = _lines(chosen.folder / f"{path.stem}.jsonl")
-                for verdict in record(rows, _lines(path), reader=path.parent.name):
+                rows = read_lines(chosen.folder / f"{path.stem}.jsonl")
+                for verdict in record(rows, read_lines(path), reader=path.parent.name):
                     out.write(json.dumps(verdict) + "\n")
     else:
-        print("\n".join(report(_lines(chosen.verdicts), _lines(chosen.second) if chosen.second else [])))
+        print("\n".join(report(read_lines(chosen.verdicts), read_lines(chosen.second) if chosen.second else [])))
 
 
 if __name__ == "__main__":
