@@ -18,7 +18,8 @@ PACKAGE = Path(critnlp.__file__).parent
 LAYERS = [
     "schema errors cleaning layout numerals",
     "lexicon",
-    "sources annotations headings units analytes",
+    "sources headings units analytes",
+    "shorthand",
     "criteria quantities windows staging",
     "abbreviations categories",
     "tagging",
