@@ -55,7 +55,7 @@ ABOUT: dict[str, schema.About] = {
     "LAB": "lab", "SCALE": "scale", "BIOMARKER": "biomarker", "CONDITION": "condition", "DRUG": "drug", "PROCEDURE": "procedure",
     "DEVICE": "device", "OBSERVATION": "observation", "REPRODUCTIVE": "reproductive", "AGE": "age",
 }  # fmt: skip
-_SURVIVAL = re.compile(r"life|survival|surviv|expect", re.IGNORECASE)
+_SURVIVAL = re.compile(r"\b(?:life|surviv\w+)\b", re.IGNORECASE)
 _MASS = re.compile(r"^(?:[mun]?g|[mun]?mol|\[IU\]|U|m?L|Gy|cGy|kg|meq)\b")
 
 
@@ -89,6 +89,10 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
         raise Lost("a count of what no patient has")
     if subject.kind == "PHRASE" and cue("not_named").search(name):
         raise Lost("words that name nothing measured")
+    if subject.kind == "LAB" and cue("no_quantity").fullmatch(name) and value.relative_to is None:
+        raise Lost("an act whose result is named elsewhere")
+    if subject.kind in ("PHRASE", "OBSERVATION") and value.unit in TIME_UNITS and _SURVIVAL.search(name):
+        raise Lost("a life expectancy, which is read as such")
     if subject.kind == "PHRASE" and (len(name) < 2 or cue("change").fullmatch(name)):
         raise Lost("a name that is none")
     if subject.kind == "DRUG" and re.search(r"/[mdu]?L$", value.unit or ""):
@@ -154,10 +158,17 @@ _SCORED = re.compile(
 )
 
 
+_RATE = re.compile(r"[^/]/(?:d|wk|mo|a)$")
+
+
 def _sizes(subject: Subject, value: Threshold, *, behind: bool) -> bool:
     """Whether a number can be the size, score, share or count of a finding: no dose, no concentration, no bare class."""
     if value.unit is None and value.relative_to is None:
         return behind or subject.kind != "CONDITION" or _SCORED.search(subject.text) is not None
+    if subject.kind == "OBSERVATION" and _RATE.search(value.unit or ""):
+        return True  # "physical activity (> 4 hours per week)"
+    if value.relative_to in ("ULN", "LLN"):
+        return False  # "in case of Gilbert's syndrome, < 2 × ULN": the bound of a test named elsewhere
     return value.unit in _SIZES or (value.unit or "").startswith(("{", "/")) or value.relative_to is not None
 
 
@@ -249,6 +260,8 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
         written = written.model_copy(update={"relative_to": "predicted", "relation": "ratio", "unit": "%"})
     elif written.relative_to is None and _Z_SCORE.search(said) and written.unit is None:
         written = written.model_copy(update={"relative_to": "z_score", "relation": "ratio"})
+    if written.relative_to == "z_score" and "t-score" in analyte.name:  # "T-score ≤ -2.5 SD": its own unit
+        written = written.model_copy(update={"relative_to": None, "relation": None})
     if re.search(r"\bdays\b|\bnumber\b|\bepisodes\b|\bfrequency\b", analyte.name):
         written = written.model_copy(update={"measures": "count"})
     if (written.unit or "").startswith("{") and written.unit not in ("{copies}/mL", "{copies}/L", "{letters}", "{points}"):
@@ -263,7 +276,8 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
     if written.unit is None and analyte.unit == "%" and written.relative_to == "predicted":
         written = written.model_copy(update={"unit": "%"})
     canonical = _canonical(written, analyte.unit, analyte)
-    if canonical is None and written.relative_to is None and not _fits(written.unit, analyte.unit):
+    grown = analyte.name in ("weight loss", "weight change", "weight gain") and units.same_dimension(written.unit or "1", "kg")
+    if canonical is None and written.relative_to is None and not grown and not _fits(written.unit, analyte.unit):
         raise Lost(f"{analyte.name} in {written.unit}, which does not fit", "impossible_value")
     if canonical and not _sane(analyte, canonical):
         bounds = "/".join(filter(None, (written.low, written.high)))
@@ -310,7 +324,7 @@ def _scale_fact(subject: Subject, value: Threshold) -> schema.Fact:
     scale = analytes.scale(subject.text)
     name = scale.name if scale else analytes.plain_name(subject.text)
     codes = scale.codes if scale else ()
-    if value.relative_to is not None or value.unit in TIME_UNITS:
+    if value.relative_to not in (None, "baseline") or value.unit in TIME_UNITS:
         raise Lost(f"{name} in {value.unit or value.relative_to}")
     if name == "performance status" and value.unit == "%":
         raise Lost("a performance status in percent, of which instrument is open")

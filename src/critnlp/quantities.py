@@ -446,6 +446,8 @@ _COMPARING = frozenset(
     ]
 )
 _POSTFIXED = frozenset({"or", "and", "minimum", "min", "maximum", "max", "at"})
+_HANGING = re.compile(r"\s(?P<word>and|to)(?=\s\d)", re.IGNORECASE)
+_AN_NUMBER = re.compile(r"an\s\d", re.IGNORECASE)
 _JOINERS = frozenset({"and", "or", "to", "but", "between", "from", "through", "until", "and/or", "via"})
 _WORD = re.compile(r"[^\W\d_]+(?:['’./-](?=[^\W\d_])[^\W\d_]+)*")
 _NAME = re.compile(r"[\w.,/-]*[\w]")
@@ -472,7 +474,8 @@ def find(text: str) -> tuple[Threshold, ...]:
 _BLANKS = dict.fromkeys(map(ord, "\u00a0\u2009\u202f\u2007\t\n"), " ")
 _GATE = re.compile(
     r"\d|[<>≤≥⩽⩾≦≧＜＞˂˃\uf0b3\uf0a3\uf03e\uf03c]|\b[IiUL]*ULN|\bLLN|\bUNL|limits? of|normal|baseline|predicted|percentile"
-    r"|\bASA\b|An(?:a)?esthesiolog|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|"
+    r"|\bASA\b|An(?:a)?esthesiolog|GMFCS|Gross Motor Function|\bMACS\b"
+    r"|\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|\w+teen|twelve|twenty|thirty|forty|fifty|"
     r"sixty|seventy|eighty|ninety|hundred|twice)\b",
     re.IGNORECASE,
 )
@@ -508,6 +511,8 @@ def _token_at(text: str, at: int, character: str, previous: _Token | None) -> _T
         opens = at == 0 or text[at - 1].isspace() or text[at - 1] in "([" or text[at - 1] in _COMPARISON_SIGNS
         if follows and opens and character in "-−–" and not (previous and previous.kind == "n"):
             return _number_token(text, at + 1, at, previous)
+        if hanging := _HANGING.match(text, at + 1):  # "between 18- and 65 years"
+            return _Token("j", at, hanging.end(), hanging["word"].lower())
         return _Token("j", at, at + 1, "to" if character in "~～" else "-")
     if character == "+":
         if previous and previous.kind == "n" and (plus := _comparators("behind")[0].match(text, at)):
@@ -588,6 +593,8 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
         return _Token("n", at, number.end, quantity=number)
     if _REFERRING.match(lower) and (reference := _reference_at(text, at)):
         return _reference_token(text, at, reference, previous)
+    if lower == "an" and previous and previous.kind == "n" and _AN_NUMBER.match(text, at):
+        return _Token("j", at, word.end(), "and")  # "between 50 an 65 years"
     if lower in _JOINERS:
         return _Token("j", at, word.end(), lower)
     return _Token("w", at, word.end(), lower)
@@ -595,7 +602,8 @@ def _word_token(text: str, at: int, previous: _Token | None) -> _Token:
 
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
 _ROMAN_AT = re.compile(r"(?:VI|IV|V|I{1,3})(?![^\W\d_])")
-_ASA = re.compile(r"(?:\bASA\b|An(?:a)?esthesiolog)[^.;]*$")
+# instruments whose scores are written in Roman numerals
+_ASA = re.compile(r"(?:\bASA\b|An(?:a)?esthesiolog|GMFCS|Gross Motor Function|\bMACS\b)[^.;]*$", re.IGNORECASE)
 _WHOSE_WORD = re.compile(
     r"(?:the|its|their|an?|institution\w*|local|laboratory|lab|site|age|sex|gender|respective|reference|central|applicable|adult)\b"
 )

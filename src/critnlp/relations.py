@@ -410,6 +410,8 @@ class _Linker:
             uncounted = isinstance(value, Threshold) and value.unit is None and value.relative_to is None
             if mention.label not in MEASURED and uncounted and gap.strip(" :") not in ("", "score", "score of", "of"):
                 return None
+            if mention.label not in MEASURED and uncounted and not _ENDS_COUNT.match(self._text, value.end):
+                return None  # "transfusion of 2 or more units" counts units
             if mention.label != "SCALE" and uncounted and _WORDY.search(self._text, value.start, value.end):
                 return None  # "PSMA … at least one lesion"
             if (
@@ -434,6 +436,12 @@ class _Linker:
             low = value.low if found[0].lower().startswith("min") else None
             value = replace(value, form="bound", low=low, high=None if low else value.low)
             linked = replace(linked, value=value, covered=((found.start(), linked.end),))
+        signed = _SIGN_BEFORE.search(self._text, max(0, linked.start - 4), linked.start)
+        if signed and isinstance(value, Threshold) and value.form == "bare" and value.low and linked.subjects[0].kind == "SCALE":
+            bound = replace(value.low, inclusive="=" in signed[0] or signed[0][0] in "≥≤")  # "> ASA II"
+            upward = signed[0][0] in ">≥"
+            value = replace(value, form="bound", low=bound if upward else None, high=None if upward else bound)
+            linked = replace(linked, value=value, covered=((signed.start(), linked.end),))
         if grown := _CHANGE_OF.search(self._text, max(0, linked.start - 30), linked.start):
             linked = replace(linked, change=_direction(grown[0]), covered=((grown.start(), linked.end),))
         pressure = linked.subjects[0]
@@ -484,6 +492,8 @@ class _Linker:
     def _age(self, value: Threshold, floor: int) -> Link | None:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
+        if cue("people_else").search(before):
+            return None  # "living with a child < 12 months of age"
         found = None if _CONCEPTION.match(self._text, value.end) else cue("age_before").search(before)
         if found and cue("age_at").search(before[: found.start("age")]):
             return None  # "diagnosed at age < 21"
@@ -597,6 +607,8 @@ class _Linker:
                 named = replace(last, text=f"{last.text} {kind['noun']}", end=kind.end())
                 linked = replace(linked, subjects=(*linked.subjects[:-1], named), covered=((linked.start, kind.end()),))
             often = cue("often").match(self._text, linked.end)
+            if isinstance(value, Threshold) and value.unit is None and not often and self._text[linked.end : linked.end + 1] == "/":
+                return None  # "50,000 leukemic blasts/mm3"
             if isinstance(value, Threshold) and value.unit is None and often:  # "≥ 3 seizures per month"
                 rate = replace(value, unit=_RATES[(often["time"] or often["short"]).lower()])
                 return replace(linked, value=rate, covered=((linked.start, often.end()),))
@@ -663,6 +675,8 @@ class _Linker:
         end = start + len(phrase)
         inner = next((m for m in self._names if start <= m.start and m.end <= end), None)
         subject = Subject("PHRASE", start, end, phrase, inner)
+        if value.unit is None and self._text[end : end + 1] == "/" and not cue("often").match(self._text, end):
+            return None  # "50,000 leukemic blasts/mm3"
         if value.unit is None and (often := cue("often").match(self._text, end)):
             value, end = replace(value, unit=_RATES[(often["time"] or often["short"]).lower()]), often.end()
         return Link(value, (subject,), covered=((value.start, end),), behind=True)
@@ -697,6 +711,8 @@ class _Linker:
             return None  # "stage B (not amenable to …) or stage C"
         if _MORE_STAGES.match(self._text, value.end):
             return None  # "stage II bulky, III, or IV": the others were not read
+        if cue("or_worse").match(self._text, value.end):
+            return None  # "class II, stage B or better"
         if value.system == "grade" and _STAIN.search(self._text, max(0, value.start - 60), min(len(self._text), value.end + 60)):
             return None
         for mention in self._names:
@@ -847,6 +863,7 @@ class _Linker:
         return replace(link, times=tuple(times), covered=covered)
 
 
+_SIGN_BEFORE = re.compile(r"[<>≤≥]\s?=?\s?$")
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
 # words that a name may end in, though they may also stand between a name and its value
 _NAMING = frozenset({"index", "ratio", "count", "counts", "score", "scores", "scale", "volume", "rate", "test", "rating", "range"})

@@ -86,10 +86,18 @@ def _join(op: Literal["all_of", "any_of"], rules: Sequence[Rule]) -> Rule:
     return schema.AllOf(rules=tuple(flat)) if op == "all_of" else schema.AnyOf(rules=tuple(flat))
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """What a lead-in gives to its items: windows, and whether it speaks of the past ("History of:")."""
+
+    windows: tuple[schema.Window, ...] = ()
+    past: bool = False
+
+
 class _Reader:
     """Reads one criterion: its clean text, its mentions and links."""
 
-    def __init__(self, tagged: Tagged, lead: Sequence[schema.Window] = ()) -> None:
+    def __init__(self, tagged: Tagged, lead: _Lead) -> None:
         self._tagged = tagged
         self._lead = lead
         self._text = tagged.clean.text
@@ -100,6 +108,7 @@ class _Reader:
         self.warnings: list[schema.Warning] = []
         self.facts: list[schema.Fact] = []
         self._excepted = 0  # where the exceptions of the fact just read end
+        self._open = False  # whether something was read whose reach is open, so that no rule can hold the criterion
 
     # -- the facts of a link --
 
@@ -115,12 +124,13 @@ class _Reader:
         entities = dict.fromkeys(self._ids[m] for m in marked if m is not None and m in self._ids)
         found = [window for time in one.times for window in time.windows]
         if not found and fact.about in ("lab", "vital", "measurement", "scale"):
-            found = [window for window in self._lead if window.relation in ("within", "during")]
+            found = [window for window in self._lead.windows if window.relation in ("within", "during")]
         past = any(time.past for time in one.times) and fact.about in ("condition", "drug", "procedure", "device")
         past = past or _HISTORY_OF.search(self._text, max(0, one.start - 24), one.start) is not None
         if fact.about in ("condition", "staging", "drug", "procedure", "device"):
             past = (
                 past
+                or self._lead.past
                 or _OPENS_HISTORY.match(self._text) is not None
                 or _PRIOR.search(self._text, max(0, one.start - 32), one.end) is not None
             )
@@ -151,6 +161,8 @@ class _Reader:
         if value.form == "pair" or (len(one.subjects) == 2 and value.second):
             return self._pair(one, value)
         made = [self._placed(fact_of(s, value, behind=one.behind), one, s) for s in one.subjects]
+        if made[0].about == "drug" and _EQUIVALENT.search(self._text, 0, value.start):
+            raise Lost("a dose of any of a class, told as that of one")
         if one.subjects[0].kind in ("LAB", "SCALE", "BIOMARKER") and (method := self._method(one)):
             made = [f.model_copy(update={"method": method}) for f in made]
             self.facts[-len(made) :] = made
@@ -190,6 +202,8 @@ class _Reader:
         if inside:
             return " or ".join(self._text[m.start : m.end] for m in inside)
         found = cue("formula").match(self._text, one.end)
+        if found and _FOR_SOME.match(self._text, found.end()):
+            raise Lost("a formula for some of the patients")
         return found["name"] if found else None
 
     def _dated(self, one: Link, time: Time) -> Rule:
@@ -200,12 +214,23 @@ class _Reader:
             raise Lost("planned and present things in one list")
         if cue("taken_off").search(lead):
             raise Lost("a time of being without something")
+        lasting = any(window.relation == "for" for window in time.windows)
+        if lasting and _STOPS.search(re.split(r"\.\s", self._text[: one.start])[-1]):
+            raise Lost("a time of being without something")
+        if any(w.relation == "within" and w.low and w.high for w in time.windows) and _WITHIN.match(self._text, time.start):
+            raise Lost("a window that differs from thing to thing")
+        if _THIS.search(self._text, time.start, time.end):
+            raise Lost("a time that points back")
+        if self._kind == "inclusion" and _ANY_BEFORE.search(lead) and any(w.relation == "before" for w in time.windows):
+            raise Lost("what must be over, if it was at all")
         planned = (
             cue("planned").search(lead) is not None
             or cue("planned").search(self._text[one.subjects[-1].end : time.start]) is not None
         )
         before = time.past or any(window.relation == "before" for window in time.windows)
         status: schema.Status = "planned" if planned else "history" if before or _HISTORY.search(lead) else "current"
+        if status == "history" and cue("later").search(lead):
+            raise Lost("something that has not happened")
         exceptions, end = self._exceptions(one.end)
         made: list[Rule] = []
         for subject in one.subjects:
@@ -213,6 +238,8 @@ class _Reader:
             fact = schema.Fact(about=ABOUT[subject.kind], name=name, status=status, repairs=time.repairs, exceptions=exceptions)
             made.append(self._placed(fact, one, subject).model_copy(update={"status": status}))
         self._excepted = end
+        if exceptions and re.search(r"[^\W_]", re.split(r"[.;]\s", self._text[end:])[0]):
+            self._open = True  # more kinds that do not count, or more of the one that was read
         if time.negated:  # beside unsupported text it would say the opposite
             del self.facts[-len(made) :]
         rule = _join("any_of" if time.negated or self._kind == "exclusion" else self._op(one), made)
@@ -342,7 +369,16 @@ class _Reader:
             if op is not None and own != op:
                 raise Lost('bounds joined by both "and" and "or"')
             op = own
+        if op == "any_of" and self._kind == "inclusion" and self._always(values):
+            raise Lost("two bounds of which one is always met")
         return _join(op or "all_of", rules), tuple(covered)
+
+    @staticmethod
+    def _always(values: Sequence[Value]) -> bool:
+        """Whether every value meets one of two bounds: "> 0.9 or < 3"."""
+        bounds = [v for v in values if isinstance(v, Threshold) and v.form == "bound" and v.unit == values[0].unit]  # type: ignore[union-attr]
+        lows, highs = [v.low for v in bounds if v.low], [v.high for v in bounds if v.high]
+        return len(values) == 2 == len(bounds) and bool(lows and highs) and Decimal(lows[0].value) < Decimal(highs[0].value)
 
     def _either(self, conditions: Sequence[_Condition | None], rules: Sequence[Rule]) -> schema.If | None:
         """Two bounds of which a condition chooses one: "≤ 2.5 × ULN (≤ 5 × ULN if liver metastases)"."""
@@ -534,6 +570,9 @@ class _Reader:
         if condition is None:
             return rule
         if condition.cue == "unless":
+            bracketed = self._text[condition.span[0] :].lstrip(" ,;")[:1] in ("(", "[")
+            if not bracketed and any(isinstance(o.value, Threshold) and o.end <= one.start for o in self.links):
+                self._open = True  # "A ≥ 1 and B ≥ 2 unless C": whether it reaches A is open
             if self._kind == "exclusion":
                 return _join("all_of", [rule, schema.Not(rule=condition.rule)])
             return _join("any_of", [rule, condition.rule])
@@ -545,7 +584,7 @@ class _Reader:
 
     # -- the row of parts --
 
-    def read(self, children: Sequence[str]) -> tuple[Rule, schema.Computable]:
+    def read(self, children: Sequence[Tagged]) -> tuple[Rule, schema.Computable]:
         """The rule of the whole criterion."""
         nodes = sorted([*self._nodes(), *self._times_of_life()], key=lambda node: node.start)
         nodes += self._people(nodes)
@@ -553,8 +592,13 @@ class _Reader:
         own = self._own_words(nodes, bool(children))
         if not children:
             return own if own is not None else self._whole()
-        refs = [schema.CriterionRef(id=child) for child in children]
-        return self._with_children(refs, own)
+        return self._with_children(children, own)
+
+    def whole(self) -> tuple[Rule, schema.Computable]:
+        """The criterion with what is read in it, held by no rule."""
+        for _ in self._nodes():
+            pass
+        return self._whole()
 
     def _whole(self) -> tuple[Rule, schema.Computable]:
         """The criterion as one text that no rule holds, with the facts that were read in it."""
@@ -565,7 +609,7 @@ class _Reader:
         if not nodes:
             return None
         row = self._row(nodes)
-        if self._twice(nodes) or self._overlap(nodes):
+        if self._open or self._twice(nodes) or self._overlap(nodes):
             return None
         try:
             rule = self._evaluate(row)
@@ -598,10 +642,12 @@ class _Reader:
         return any(two[0] < one[1] and first != second for (one, first), (two, second) in pairwise(taken))
 
     def _with_children(
-        self, refs: Sequence[schema.CriterionRef], own: tuple[Rule, schema.Computable] | None
+        self, children: Sequence[Tagged], own: tuple[Rule, schema.Computable] | None
     ) -> tuple[Rule, schema.Computable]:
         """A lead-in: its items under the operator that its words say, and what it says beside that."""
         text = self._text
+        refs = [schema.CriterionRef(id=child.criterion.id) for child in children]
+        ends = {word for child in children[:-1] if (word := _joining_end(child))}
         several = _AT_LEAST.search(text)
         number = several and _SMALL.get(several["n"].lower(), several["n"])
         items: Rule
@@ -611,6 +657,8 @@ class _Reader:
             items = schema.AnyOf(rules=tuple(refs))
         elif _ALL.search(text):
             items = schema.AllOf(rules=tuple(refs))
+        elif len(ends) == 1:  # the items' own last words join them: "… or"
+            items = schema.AnyOf(rules=tuple(refs)) if ends == {"or"} else schema.AllOf(rules=tuple(refs))
         else:
             items = schema.AnyOf(rules=tuple(refs)) if self._kind == "exclusion" else schema.AllOf(rules=tuple(refs))
         untimed = text
@@ -821,10 +869,23 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
 
 
+_JOINING_END = re.compile(r"[\s,;(](?P<word>or|and)\W*$", re.IGNORECASE)
+_FOR_SOME = re.compile(r"(?:\s(?:formula|equation|method))?\sfor\s(?!(?:all|calculat|determin|estimat)\w*)", re.IGNORECASE)
+_STOPS = re.compile(r"\b(?:stop\w*|discontinu\w*|wash-?\s?out|withh[eo]ld|abstain|refrain)\b", re.IGNORECASE)
+_WITHIN = re.compile(r"within\b(?! between)", re.IGNORECASE)
+_THIS = re.compile(r"\b(?:this|that|these|same)\b", re.IGNORECASE)
+_ANY_BEFORE = re.compile(r"\bany\b", re.IGNORECASE)
+_EQUIVALENT = re.compile(r"\bequivalent (?:to|of)\s*$", re.IGNORECASE)
+_OBLIGED = re.compile(
+    r"(?:\s(?:patients|subjects|participants))?\s(?:must|should|ha(?:s|ve) to|needs? to|agrees?|are required|is required|will)\b",
+    re.IGNORECASE,
+)
 _HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.IGNORECASE)
 _HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
 _OPENS_HISTORY = re.compile(
-    r"\W*(?:(?:known|any|a|an|documented|past|personal|significant|medical|prior)\s)*histor(?:y|ies)\s(?:of|\()", re.IGNORECASE
+    r"\W*(?:(?:known|any|a|an|documented|past|personal|significant|medical|prior)\s)*"
+    r"histor(?:y|ies)\s(?:(?:or|and)\s(?:current\s)?(?:presence|evidence|symptoms)\s)?(?:of|\()",
+    re.IGNORECASE,
 )
 _DAILY = re.compile(r"\b(?:daily|weekly|monthly|per day|a day|every)\b", re.IGNORECASE)
 _PRIOR = re.compile(r"\b(?:prior|previous|previously)\b(?! to\b)", re.IGNORECASE)
@@ -845,7 +906,7 @@ _EXCLUDED = re.compile(
     r"(?: from (?:the|this) (?:study|trial))?",
     re.IGNORECASE,
 )
-_BETWEEN = frozenset({"or", "and", "but", "to", "if", "then", "unless", "i", "e", "ie", "respectively", "not"})
+_BETWEEN = frozenset({"or", "and", "but", "to", "if", "then", "unless", "i", "e", "ie", "respectively", "not", "c", "f"})
 _SEX = r"(?P<sex>males?|females?|men|women|man|woman|boys?|girls?)"
 _SEXES = re.compile(
     rf"\s?[,(\[]?\s?(?:(?:in|for|if|among|by)\s)?(?:adult\s|the\s)?{_SEX}\b(?!\s?(?:or|and|/|&|,)\s?(?:fe)?(?:males?|m[ae]n|wom[ae]n)\b)(?:\s(?:patients|subjects|participants|gender|sex))?\s?[)\]]?",
@@ -1017,8 +1078,16 @@ class _Structure:
             return schema.Unsupported(text=text, reason="unparsed")
         if any(cue("turns").search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
             raise Lost("words that turn what stands beside them")
-        if self._kind != "exclusion" and said and cue("subset").match(self._text, start, end):
+        if self._kind != "exclusion" and said and said[0].start < min(p.start for p in parts if p.kind == "node"):
+            if cue("subset").match(self._text, start, end) or cue("group").match(self._text, start, end):
+                raise Lost("a sentence about some of the patients")
+        elif self._kind != "exclusion" and said and cue("subset").match(self._text, start, end):
             raise Lost("a sentence about some of the patients")
+        first = next(p for p in parts if p.kind == "node")
+        sexed = isinstance(first.rule, schema.Fact) and first.rule.about == "sex" and first is parts[0]
+        further = any(p.kind == "node" for p in parts[1:])
+        if self._kind == "inclusion" and sexed and further and first.rule and _OBLIGED.match(self._text, first.end):
+            return _if(first.rule, self._sentence(parts[1:]))  # "Male participants must not donate sperm"
         if any(p.kind == "or" for p in parts) and any(self._compares(p) for p in said):
             raise Lost("an alternative that was not read")
         return self._sentence(parts)
@@ -1144,6 +1213,17 @@ class _Structure:
             kept.append(list(cluster))
         for number, cluster in enumerate(kept):
             mixed = cluster[0].kind == "said" and any(p.kind == "node" and not p.bracketed for p in cluster)
+            alone = [p for p in cluster if p.kind == "node" and not p.bracketed]
+            if self._kind == "exclusion" and sum(_is_measured(p.rule) for p in alone) > 1:
+                raise Lost("bounds of several things that nothing joins")
+            if self._kind == "exclusion" and mixed and any(isinstance(p.rule, schema.AnyOf) and _is_dated(p.rule) for p in alone):
+                raise Lost("whether a word before a list narrows all of it is open")
+            if any(p.kind == "said" and re.search(r"\b(?:or|and)$", self._text[p.start : p.end].rstrip()) for p in cluster[:-1]):
+                raise Lost("a name of which a part was not read")
+            if self._kind == "exclusion" and mixed:
+                at = cluster.index(alone[0])
+                if any(p.kind == "said" and re.search(r"\b(?:or|and)\b", self._text[p.start : p.end]) for p in cluster[at:]):
+                    raise Lost("whether the words behind a value are an alternative is open")
             for one, after in pairwise(cluster):
                 if isinstance(one.rule, schema.AnyOf) and _NARROWS.search(self._text, one.end, after.start):
                     raise Lost("whether words behind alternatives narrow all of them is open")
@@ -1242,7 +1322,12 @@ def _is_dated(rule: Rule) -> bool:
 
 
 def _is_performance(rule: Rule) -> bool:
-    return isinstance(rule, schema.Fact) and rule.about == "scale" and "performance" in rule.name
+    first = next(facts_in(rule), None)
+    return first is not None and first.about == "scale" and "performance" in first.name
+
+
+def _is_measured(rule: Rule | None) -> bool:
+    return isinstance(rule, schema.Fact) and rule.range is not None and rule.about in ("lab", "vital", "measurement")
 
 
 def facts_in(rule: Rule) -> Iterator[schema.Fact]:
@@ -1283,12 +1368,28 @@ def thresholds_in(text: str, start: int, *, bare: bool = False) -> Iterator[Thre
             yield replace(value, form="bound") if value.form == "bare" else value
 
 
-def read(tagged: Tagged, children: Sequence[str] = (), lead: Sequence[schema.Window] = ()) -> Reading:
-    """The rule of a criterion; `children` are the ids of its items in order, `lead` the windows of the line above it."""
-    reader = _Reader(tagged, lead)
-    rule, computable = reader.read(children)
+def read(tagged: Tagged, children: Sequence[Tagged] = (), lead: _Lead | None = None, *, alternative: bool = False) -> Reading:
+    """The rule of a criterion; `children` are its items in order, `lead` is what the line above it gives.
+
+    `alternative`: "or" joins it to the criterion beside it, so that it decides nothing alone.
+    """
+    reader = _Reader(tagged, lead or _Lead())
+    rule, computable = reader.whole() if alternative else reader.read(children)
     text = describe(rule) if computable == "full" and not children else tagged.criterion.clean_text
     return Reading(rule, computable, text, tuple(reader.links), tuple(reader.warnings))
+
+
+def _joining_end(tagged: Tagged) -> str | None:
+    """The joining word in which a criterion ends, which ties it to the next: "FEV1 at least 2.0 liters OR"."""
+    found = _JOINING_END.search(tagged.clean.text)
+    return found["word"].lower() if found else None
+
+
+def _alternatives(tagged: Sequence[Tagged]) -> set[str]:
+    """The ids of inclusion criteria without a parent that "or" ties to the one before or behind."""
+    tops = [one for one in tagged if one.criterion.parent_id is None]
+    pairs = ((one, two) for one, two in pairwise(tops) if one.criterion.kind == two.criterion.kind == "inclusion")
+    return {side.criterion.id for one, two in pairs if _joining_end(one) == "or" for side in (one, two)}
 
 
 def _lead_windows(tagged: Tagged, links: Sequence[Link]) -> tuple[schema.Window, ...]:
@@ -1302,19 +1403,22 @@ def _lead_windows(tagged: Tagged, links: Sequence[Link]) -> tuple[schema.Window,
 
 def read_trial(tagged: Sequence[Tagged]) -> tuple[tuple[schema.Criterion, ...], tuple[schema.Warning, ...]]:
     """The criteria with category, relations, rule and description, and what a person should look at."""
-    children: dict[str, list[str]] = {}
+    children: dict[str, list[Tagged]] = {}
     for one in tagged:
         if one.criterion.parent_id:
-            children.setdefault(one.criterion.parent_id, []).append(one.criterion.id)
+            children.setdefault(one.criterion.parent_id, []).append(one)
+    alternatives = _alternatives(tagged)
     criteria: list[schema.Criterion] = []
     warnings: list[schema.Warning] = []
-    leads: dict[str, tuple[schema.Window, ...]] = {}
+    leads: dict[str, _Lead] = {}
     for one in tagged:
         criterion = one.criterion
-        above = leads.get(criterion.parent_id or "", ())
-        reading = read(one, children.get(criterion.id, ()), above)
+        above = leads.get(criterion.parent_id or "", _Lead())
+        alternative = criterion.id in alternatives and criterion.id not in children
+        reading = read(one, children.get(criterion.id, ()), above, alternative=alternative)
         if criterion.id in children:
-            leads[criterion.id] = _lead_windows(one, reading.links) or above
+            past = above.past or _OPENS_HISTORY.match(one.clean.text) is not None
+            leads[criterion.id] = _Lead(_lead_windows(one, reading.links) or above.windows, past)
         warnings += reading.warnings
         identity = {mention: entity.id for mention, entity in zip(one.mentions, criterion.entities, strict=True)}
         update = {
