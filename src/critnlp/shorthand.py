@@ -7,6 +7,7 @@
     T [512,551] Absolute …                  the same with its place, as this module writes it
     E LAB | Absolute neutrophil count       an entity; the first of a criterion is number 1
     E CONDITION | liver + dysfunction ; status=history ; negated        fragments; "#2" behind one is its second occurrence
+    E LAB | [520,523] ALT                   the same with its place
     L has_value 1 2                         a relation, head first; "I3:2" is entity 2 of criterion I3
     R "lab: absolute neutrophil count >= 1.5 [10*9/L] @ 1 2"            the rule as JSON; strings are its leaves
 
@@ -202,10 +203,10 @@ class _Trial:
             raise _Fault(f"{rest[:40]!r}: {label!r} is no label; write 'E LAB | quote' with one of {', '.join(sorted(_LABELS))}")
         if not draft.fragments:
             raise _Fault(f"{draft.id}: an entity of a criterion whose T line cannot be read")
-        quote, *options = re.split(r"\s;\s", spec.strip())
-        fragments: list[tuple[int, int]] = []
-        for part in re.split(r"\s\+\s", quote.strip()):
-            fragments.append(self._found(draft, part, fragments[-1][1] if fragments else None))
+        try:
+            fragments, options = _located(spec.strip(), draft.fragments, self._text)
+        except _Fault as fault:
+            raise _Fault(f"{draft.id}: {fault}") from None
         attributes: dict[str, Any] = {}
         for option in options:
             key, _, value = option.strip().partition("=")
@@ -230,23 +231,6 @@ class _Trial:
             return schema.Entity.model_validate(entity)
         except ValidationError as error:
             raise _Fault(f"{draft.id}: {_first(error)}") from None
-
-    def _found(self, draft: _Draft, part: str, behind: int | None) -> tuple[int, int]:
-        """Where a quote stands in the criterion: its n-th occurrence, or the first behind the fragment before."""
-        count = 1
-        if numbered := re.search(r"\s?#(\d+)$", part):
-            count, part = int(numbered[1]), part[: numbered.start()].strip()
-        for bounded in (True, False):
-            hits = [
-                found.span()
-                for start, end in draft.fragments
-                for found in _pattern(part, bounded=bounded).finditer(self._text, start, end)
-            ]
-            if behind is not None and not numbered:
-                hits = [hit for hit in hits if hit[0] >= behind]
-            if len(hits) >= count:
-                return hits[count - 1]
-        raise _Fault(f"{draft.id}: {part!r} stands not {count} times in the criterion; copy the words as they are written")
 
     # -- what was read, as the contract's models --
 
@@ -448,6 +432,39 @@ def _window(written: str) -> dict[str, Any]:
     return window
 
 
+def _located(spec: str, within: Sequence[schema.Span], text: str) -> tuple[list[schema.Span], list[str]]:
+    """The fragments that "liver + dysfunction ; negated" names in the extents of a criterion, and its options."""
+    if placed := re.match(r"((?:\[\d+,\d+\])+)\s", spec):
+        fragments = [(int(start), int(end)) for start, end in re.findall(r"\[(\d+),(\d+)\]", placed[1])]
+        quote = _folded(fragments, text)
+        if not spec[placed.end() :].startswith(quote):
+            raise _Fault(f"at {placed[1]} the text says {quote[:60]!r}; mend the offsets or leave them out")
+        return fragments, [option for option in re.split(r"\s;\s", spec[placed.end() + len(quote) :]) if option]
+    quote, *options = re.split(r"\s;\s", spec)
+    fragments = []
+    for part in re.split(r"\s\+\s", quote.strip()):
+        fragments.append(_found(part, within, text, fragments[-1][1] if fragments else None))
+    return fragments, options
+
+
+def _found(part: str, within: Sequence[schema.Span], text: str, behind: int | None) -> schema.Span:
+    """Where a quote stands in a criterion: its n-th occurrence, or the first behind the fragment before."""
+    count = 1
+    if numbered := re.search(r"\s?#(\d+)$", part):
+        count, part = int(numbered[1]), part[: numbered.start()].strip()
+    for bounded in (True, False):
+        hits = [found.span() for start, end in within for found in _pattern(part, bounded=bounded).finditer(text, start, end)]
+        if behind is not None and not numbered:
+            hits = [hit for hit in hits if hit[0] >= behind]
+        if len(hits) >= count:
+            return hits[count - 1]
+    raise _Fault(f"{part!r} stands not {count} times in the criterion; copy the words as they are written")
+
+
+def _folded(fragments: Sequence[schema.Span], text: str) -> str:
+    return " + ".join(" ".join(text[start:end].split()) for start, end in fragments)
+
+
 def _pattern(quote: str, *, bounded: bool) -> re.Pattern[str]:
     """Finds a quote whatever its white space; "…" skips words. `bounded`: not inside a word."""
     parts = [r"\s+".join(map(re.escape, part.split())) for part in quote.split("…")]
@@ -510,17 +527,15 @@ def _number(identity: str, numbers: Mapping[str, str]) -> str:
 
 
 def _quoted(entity: schema.Entity, criterion: schema.Criterion, text: str) -> str:
-    """The entity's words, each fragment with the number of its occurrence where the first is another."""
-    quotes: list[str] = []
-    for start, end in entity.fragments:
-        quote = " ".join(text[start:end].split())
-        for bounded in (True, False):
-            hits = [found.span() for s, e in criterion.fragments for found in _pattern(quote, bounded=bounded).finditer(text, s, e)]
-            if hits:
-                break
-        number = hits.index((start, end)) + 1 if (start, end) in hits else 1
-        quotes.append(f"{quote} #{number}" if number > 1 or (quotes and hits[0] != (start, end)) else quote)
-    return " + ".join(quotes)
+    """The entity's words; with the number of their occurrence, or with their places, where the words alone say another."""
+    quote = _folded(entity.fragments, text)
+    for written in (quote, *(f"{quote} #{number}" for number in range(2, 10))):
+        try:
+            if _located(written, criterion.fragments, text) == ([*entity.fragments], []):
+                return written
+        except _Fault:
+            break
+    return "".join(f"[{start},{end}]" for start, end in entity.fragments) + f" {quote}"
 
 
 def _attributes(entity: schema.Entity) -> str:
