@@ -420,6 +420,9 @@ class _Linker:
                 and gap.count(" ") > 4
             ):
                 return None
+            bare = isinstance(value, Threshold) and value.form in ("bare", "list")
+            if bare and mention.label == "SCALE" and _OR_MORE_SCORES.match(self._text, value.end):
+                return None  # "BI-RADS 1 (negative) or 2 (benign)"
             group, joined = _coordinated(self._text, near, mention, floor)
             if mention.label in ("DRUG", "CONDITION", "PROCEDURE", "OBSERVATION"):
                 group, joined = [mention], ""  # a dose or a size is that of the last name only
@@ -642,7 +645,7 @@ class _Linker:
             found = WORDS_IN.findall(kept)
         if not found or len(found) > 8 or all(word.lower() in words("neutral") for word in found) or "(" in kept or ")" in kept:
             return None
-        if not _names_a_measure(kept):
+        if not _names_a_measure(kept) or _TORN_NAME.search(self._text, 0, start):
             return None
         if any(word.lower() in words("negation") - {"free"} for word in found) or cue("verbal").search(kept):
             return None
@@ -863,6 +866,9 @@ class _Linker:
         return replace(link, times=tuple(times), covered=covered)
 
 
+# a name whose beginning lies before a word at which names are cut: "QT interval corrected for heart rate"
+_TORN_NAME = re.compile(r"\b(?:corrected|adjusted|fluorescen\w+|normali[sz]ed) (?:in|for|by|to)\s*$", re.IGNORECASE)
+_OR_MORE_SCORES = re.compile(r"\s?\([^()]*\)\s?,?\s?(?:or|and)\s\d")
 _SIGN_BEFORE = re.compile(r"[<>≤≥]\s?=?\s?$")
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
 # words that a name may end in, though they may also stand between a name and its value

@@ -871,6 +871,7 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
 
 _JOINING_END = re.compile(r"[\s,;(](?P<word>or|and)\W*$", re.IGNORECASE)
 _FOR_SOME = re.compile(r"(?:\s(?:formula|equation|method))?\sfor\s(?!(?:all|calculat|determin|estimat)\w*)", re.IGNORECASE)
+_SOMEWHERE = re.compile(r"(?i:in|for) (?:the )?[A-Z][a-z]+|of (?:childbearing|reproductive)")
 _STOPS = re.compile(r"\b(?:stop\w*|discontinu\w*|wash-?\s?out|withh[eo]ld|abstain|refrain)\b", re.IGNORECASE)
 _WITHIN = re.compile(r"within\b(?! between)", re.IGNORECASE)
 _THIS = re.compile(r"\b(?:this|that|these|same)\b", re.IGNORECASE)
@@ -881,7 +882,7 @@ _OBLIGED = re.compile(
     re.IGNORECASE,
 )
 _HISTORY_OF = re.compile(r"\b(?:history of|prior|previous)\s(?:a\s|an\s)?$", re.IGNORECASE)
-_HISTORY = re.compile(r"\b(?:history of|prior|previous|previously|past)\b", re.IGNORECASE)
+_HISTORY = re.compile(r"\b(?:history of|prior(?! to\b)|previous|previously|past)\b", re.IGNORECASE)
 _OPENS_HISTORY = re.compile(
     r"\W*(?:(?:known|any|a|an|documented|past|personal|significant|medical|prior)\s)*"
     r"histor(?:y|ies)\s(?:(?:or|and)\s(?:current\s)?(?:presence|evidence|symptoms)\s)?(?:of|\()",
@@ -1083,6 +1084,8 @@ class _Structure:
                 raise Lost("a sentence about some of the patients")
         elif self._kind != "exclusion" and said and cue("subset").match(self._text, start, end):
             raise Lost("a sentence about some of the patients")
+        if self._kind == "inclusion" and any(p.start > parts[0].start and _SOMEWHERE.match(self._text, p.start) for p in said):
+            raise Lost("a bound for some of the patients")  # "at most 18 years in France"
         first = next(p for p in parts if p.kind == "node")
         sexed = isinstance(first.rule, schema.Fact) and first.rule.about == "sex" and first is parts[0]
         further = any(p.kind == "node" for p in parts[1:])
