@@ -30,6 +30,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from critnlp import __version__, schema, sources
+from critnlp.cleaning import clean_text
 from critnlp.errors import AnnotationError
 
 _LABELS = frozenset(get_args(schema.Label))
@@ -270,7 +271,7 @@ class _Trial:
                 "end": end,
                 "fragments": draft.fragments,
                 "text": self._text[start:end],
-                "clean_text": " ".join(" ".join(self._text[s:e] for s, e in draft.fragments).split()),
+                "clean_text": clean_text(self._text, draft.fragments),
                 "category": options["category"],
                 "entities": [entity for entity in draft.entities if entity is not _NO_ENTITY],
                 "relations": relations,

@@ -1,0 +1,360 @@
+"""`critnlp gold …`: the annotators' commands. Each reads gold files, does one thing, and names every fault on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from critnlp.errors import AnnotationError, SourceError
+
+if TYPE_CHECKING:
+    from critnlp import schema
+
+app = typer.Typer(
+    name="gold",
+    help="Compile, complete, check, compare and convert hand-annotated trials.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Golds = Annotated[
+    list[Path],
+    typer.Argument(metavar="GOLD…", help="Gold: JSON Lines, or compact .txt that holds its texts.", show_default=False),
+]
+Gold = Annotated[
+    Path, typer.Argument(metavar="GOLD", help="Gold: JSON Lines, or compact .txt that holds its texts.", show_default=False)
+]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SOURCE", help="Trials that hold the texts: a file, folder or glob as for extract; may be given again.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Output = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Where to write; - is stdout.")]
+
+
+class Target(StrEnum):
+    """What `convert` writes."""
+
+    brat = "brat"
+    corpus = "corpus"
+    docbin = "docbin"
+    dataset = "dataset"
+
+
+class Faults:
+    """Names faults on stderr as they come, and turns them into the exit code."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def sound(self, results: Iterable[schema.ParsedTrial | AnnotationError | SourceError]) -> Iterator[schema.ParsedTrial]:
+        """The results that are records."""
+        for result in results:
+            if isinstance(result, AnnotationError | SourceError):
+                self.say(str(result))
+            else:
+                yield result
+
+    def say(self, message: str) -> None:
+        """One line on stderr, which makes the exit code 1."""
+        self.count += 1
+        typer.echo(f"critnlp: {message}", err=True)
+
+    def finish(self) -> None:
+        """Ends the command with exit code 1 if there was a fault."""
+        if self.count:
+            raise typer.Exit(1)
+
+
+def read(paths: Iterable[Path], faults: Faults) -> list[schema.ParsedTrial]:
+    """The records of gold files, in order; what cannot be read is named."""
+    from critnlp import gold
+
+    return [record for path in paths for record in faults.sound(gold.read(path))]
+
+
+def texts_of(names: Iterable[str], faults: Faults, wanted: set[str] | None = None) -> dict[str, schema.Trial]:
+    """The trials of sources by NCT id, only the wanted ones where these are given."""
+    from critnlp import sources
+
+    found: dict[str, schema.Trial] = {}
+    for trial in sources.read(names):
+        if isinstance(trial, SourceError):
+            faults.say(str(trial))
+        elif trial.nct_id and (wanted is None or trial.nct_id in wanted):
+            found[trial.nct_id] = trial
+    return found
+
+
+def hydrated(
+    records: list[schema.ParsedTrial],
+    faults: Faults,
+    texts: Iterable[str] = (),
+    *,
+    base: str | None = None,
+    cache: Path | None = None,
+    refresh: bool = False,
+) -> list[schema.ParsedTrial]:
+    """The records with their texts, from files or else from the registry. One without a text is named and left out."""
+    from critnlp import hydration, registry, wording
+
+    bare = [record for record in records if not record.trial.eligibility]
+    wanted = {record.trial.nct_id for record in bare if record.trial.nct_id}
+    names = list(texts)
+    known = texts_of(names, faults, wanted) if names else {}
+    if not names and wanted:
+        for trial in registry.fetch(sorted(wanted), base=base or registry.API, cache=cache, refresh=refresh):
+            if isinstance(trial, SourceError):
+                faults.say(str(trial))
+            elif trial.nct_id:
+                known[trial.nct_id] = trial
+    whole: list[schema.ParsedTrial] = []
+    for record in records:
+        if record.trial.eligibility:
+            whole.append(record)
+            continue
+        trial = known.get(record.trial.nct_id or "")
+        if trial is None:
+            if names:
+                faults.say(
+                    f"{record.trial.nct_id}: none of the sources holds its text; give another --texts, or none for the registry"
+                )
+            continue
+        result = hydration.hydrate(record, trial.eligibility, describe=wording.describe)
+        for one in result.unplaced:
+            place = " ".join(filter(None, (record.trial.nct_id, one.criterion, one.entity)))
+            typer.echo(f"critnlp: {place}: the text has moved and this is not placed: {one.reason}", err=True)
+        whole.append(result.parsed)
+    return whole
+
+
+def write(lines: Iterable[str], output: str) -> None:
+    """Writes lines to a file or stdout."""
+    if output == "-":
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        for line in lines:
+            sys.stdout.write(line)
+        return
+    try:
+        with Path(output).open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint="-o") from None
+
+
+@app.command()
+def compile(
+    annotation: Annotated[list[Path], typer.Argument(metavar="ANNOTATION…", help="Compact annotation.", show_default=False)],
+    texts: Texts = None,
+    annotator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID:TYPE", help="Who annotated: an id and person or model; may be given again.", show_default=False),
+    ] = None,
+    guideline: Annotated[str, typer.Option(metavar="VERSION", help="The version of the guidelines.")] = "1.0",
+    stand_off: Annotated[bool, typer.Option("--stand-off", help="Leave the registry's text out.")] = False,
+    output: Output = "-",
+) -> None:
+    """Turn compact annotation into gold, and name each line that cannot be read."""
+    from critnlp import gold, hydration, schema, shorthand
+
+    faults = Faults()
+    people = []
+    for one in annotator or []:
+        identity, _, kind = one.rpartition(":")
+        if kind not in ("person", "model") or not identity:
+            raise typer.BadParameter(f"{one!r} is not ID:person or ID:model", param_hint="--annotator")
+        people.append(schema.Annotator.model_validate({"id": identity, "type": kind}))
+    made_by = schema.Annotation(annotators=tuple(people), guideline_version=guideline)
+    known = texts_of(texts or [], faults)
+    lines: list[str] = []
+    for path in annotation:
+        try:
+            written = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            faults.say(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'}); give compact annotation")
+            continue
+        for record in faults.sound(shorthand.compile(written, known, name=str(path), annotation=made_by)):
+            lines.append(gold.to_line(hydration.strip(record) if stand_off else record))
+    write(lines, output)
+    faults.finish()
+
+
+@app.command("write")
+def write_compact(golds: Golds, texts: Texts = None, output: Output = "-") -> None:
+    """Write gold in the compact form, to be edited and compiled again."""
+    from critnlp import shorthand
+
+    faults = Faults()
+    records = hydrated(read(golds, faults), faults, texts or [])
+    write(shorthand.write(records), output)
+    faults.finish()
+
+
+@app.command()
+def hydrate(
+    golds: Golds,
+    texts: Texts = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where answers of the registry are kept.", show_default=False)
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the registry again for what is kept.")] = False,
+    base: Annotated[
+        str | None, typer.Option(metavar="URL", help="Another registry that speaks the API.", show_default=False)
+    ] = None,
+    output: Output = "-",
+) -> None:
+    """Put the text back into stand-off gold: from files, or from ClinicalTrials.gov, one request a second."""
+    from critnlp import gold
+
+    faults = Faults()
+    records = hydrated(read(golds, faults), faults, texts or [], base=base, cache=cache, refresh=refresh)
+    write((gold.to_line(record) for record in records), output)
+    faults.finish()
+
+
+@app.command()
+def strip(golds: Golds, output: Output = "-") -> None:
+    """Take the text out of gold: offsets, labels, rules and fingerprints stay."""
+    from critnlp import gold, hydration
+
+    faults = Faults()
+    write([gold.to_line(hydration.strip(record)) for record in read(golds, faults)], output)
+    faults.finish()
+
+
+@app.command()
+def check(
+    golds: Golds,
+    texts: Texts = None,
+    splits: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with nct_id,split.", show_default=False)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail too.")] = False,
+) -> None:
+    """Find slips: offsets, quotes, hashes, labels, overlaps, drifting boundaries, rules, leaks between splits."""
+    from critnlp import gold
+
+    faults = Faults()
+    records = read(golds, faults)
+    if texts:
+        records = hydrated(records, faults, texts)
+    problems = gold.check(records, gold.read_splits(splits) if splits else None)
+    for problem in problems:
+        typer.echo(str(problem))
+    errors = sum(problem.severity == "error" for problem in problems)
+    bare = sum(not record.trial.eligibility for record in records)
+    looked = f"; {bare} without text, so their words were not looked at (give --texts)" if bare else ""
+    typer.echo(f"{len(records)} trials: {errors} errors, {len(problems) - errors} warnings{looked}", err=True)
+    if errors or (strict and problems):
+        raise typer.Exit(1)
+    faults.finish()
+
+
+@app.command()
+def agree(
+    first: Gold,
+    second: Gold,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    disagreements: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every disagreement as CSV.", show_default=False)
+    ] = None,
+) -> None:
+    """Measure how far two annotators agree: F1 for each label, attribute, fact and rule, and Cohen's kappa."""
+    import csv
+
+    from rich.console import Console
+
+    from critnlp import evaluation, scoreboard
+
+    faults = Faults()
+    one, other = read([first], faults), read([second], faults)
+    scores = evaluation.agreement(one, other, seed=seed)
+    if json_output:
+        typer.echo(scoreboard.to_json(scores))
+    else:
+        scoreboard.table(scores, Console(highlight=False))
+    if disagreements:
+        try:
+            with disagreements.open("w", encoding="utf-8", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow(["trial", "item", "type", "label", "first", "second", "detail"])
+                for error in evaluation.errors(one, other):
+                    rows.writerow([error.trial, error.item, error.type, error.label, error.gold, error.predicted, error.detail])
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{disagreements}: cannot be written ({error.strerror})", param_hint="--disagreements"
+            ) from None
+    faults.finish()
+
+
+@app.command()
+def stats(golds: Golds, json_output: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """Count trials, criteria, labels, attributes, relations, facts and rule nodes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from critnlp import gold
+
+    faults = Faults()
+    counts = gold.statistics(read(golds, faults))
+    if json_output:
+        typer.echo(json.dumps({key: dict(value.most_common()) for key, value in counts.items()}, indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        for key, value in counts.items():
+            table = Table(key, "count", box=None, pad_edge=False, header_style="bold")
+            table.columns[1].justify = "right"
+            for name, count in value.items() if key == "set" else value.most_common():
+                table.add_row(name, str(count))
+            console.print(table)
+            console.print()
+    faults.finish()
+
+
+@app.command()
+def convert(
+    golds: Golds,
+    to: Annotated[Target, typer.Option(help="brat: a folder; corpus: JSON Lines; docbin: a .spacy file; dataset: a folder.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="PATH", help="The file or folder to write.", show_default=False)
+    ],
+    texts: Texts = None,
+    splits: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For dataset: CSV with nct_id,split.", show_default=False)
+    ] = None,
+) -> None:
+    """Write gold in another format, and list what that format cannot carry."""
+    from critnlp import gold, interchange
+
+    faults = Faults()
+    records = hydrated(read(golds, faults), faults, texts or [])
+    kind: interchange.Format = to.value
+    for record in records:
+        for loss in interchange.losses(record, kind):
+            typer.echo(f"critnlp: {gold.name_of(record)}: {to.value} does not carry {loss}", err=True)
+    try:
+        if to is Target.brat:
+            for record in records:
+                interchange.write_brat(interchange.document_of(record), output)
+        elif to is Target.corpus:
+            interchange.write_corpus((interchange.document_of(record) for record in records), output)
+        elif to is Target.docbin:
+            interchange.to_docbin(records).to_disk(output)
+        else:
+            chosen = gold.read_splits(splits) if splits else {}
+            parts: dict[str, list[schema.ParsedTrial]] = {}
+            for record in records:
+                parts.setdefault(chosen.get(gold.name_of(record), "train"), []).append(record)
+            interchange.to_dataset(parts).save_to_disk(str(output))
+    except OSError as error:
+        raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint="-o") from None
+    typer.echo(f"{output}: {len(records)} trials written", err=True)
+    faults.finish()
