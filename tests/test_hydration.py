@@ -275,6 +275,7 @@ def test_a_record_that_contradicts_its_text_is_not_stripped() -> None:
         (("trial", "lines"), [[0, 4]]),
         (("trial", "lines"), "x"),
         (("criteria", 0, "fingerprints"), 7),
+        (("criteria", 0, "fingerprints"), ["0123456789ab"]),
         (("criteria", 0, "entities", 0, "place"), [["a", 1]]),
         (("criteria", 0, "rule", "place"), {}),
         (("warnings", 0, "quotes"), [[1]]),
@@ -422,6 +423,14 @@ def test_an_entity_outside_of_its_criterion_cannot_be_moved() -> None:
     assert (one.rule.start, one.rule.end, one.rule.entities) == (None, None, ("I1.e1", "I1.e2"))
     assert one.rule.range is not None
     assert one.rule.range.low == "18"
+
+
+def test_criteria_that_share_an_id_do_not_share_a_place() -> None:
+    record = json_of(example())
+    for one in record["criteria"]:
+        one["id"] = "I1"
+    done = hydrate(strip(ParsedTrial.model_validate(record)), TEXT + "\n")
+    assert [one.text for one in done.parsed.criteria] == [one.text for one in example().criteria]
 
 
 def test_a_lead_in_with_words_behind_its_items() -> None:

@@ -25,9 +25,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from critnlp import schema
 from critnlp.cleaning import Clean, clean, clean_text
@@ -94,9 +94,9 @@ def hydrate(gold: ParsedTrial, text: str, *, describe: Callable[[schema.Rule], s
 
     A criterion whose words have changed is left out with all it holds, an entity that cannot be placed with its
     relations; both are in `unplaced`. Facts then keep their values and lose their offsets, a `criterion` node of a lost item
-    becomes `unsupported`, the items of a lost lead-in stand by themselves, and segments go. `describe` puts a rule into words
-    (`wording.describe`) for the criteria that had such a description; without it theirs is "". Half characters (lone
-    surrogates) are read as U+FFFD. Damaged gold raises an `AnnotationError`; no text does.
+    becomes `unsupported`, the items of a lost lead-in stand by themselves, segments go, and so does what warnings quoted.
+    `describe` puts a rule into words (`wording.describe`) for the criteria that had such a description; without it theirs is
+    "". Half characters (lone surrogates) are read as U+FFFD. Damaged gold raises an `AnnotationError`; no text does.
     """
     text = re.sub("[\ud800-\udfff]", "\ufffd", text)
     if gold.trial.eligibility and gold.trial.eligibility == text:
@@ -267,15 +267,16 @@ class _Extras:
     """The extra fields of stand-off gold; those of parts of the record by the part's `id()`."""
 
     lines: list[_Line] = field(default_factory=list)
-    fingerprints: dict[str, list[str]] = field(default_factory=dict)  # by the criterion's id
-    described: dict[str, object] = field(default_factory=dict)  # likewise
+    described: dict[str, object] = field(default_factory=dict)  # by the criterion's id
+    fingerprints: dict[int, list[str]] = field(default_factory=dict)
     places: dict[int, list[Span]] = field(default_factory=dict)
     as_written: set[int] = field(default_factory=set)
     quotes: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)
 
 
-_LINES: TypeAdapter[list[tuple[int, int, str]]] = TypeAdapter(list[tuple[int, int, str]])
-_FINGERPRINTS: TypeAdapter[list[str]] = TypeAdapter(list[str])
+_Print = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}-[0-9a-f]{12}$")]
+_LINES: TypeAdapter[list[tuple[int, int, str]]] = TypeAdapter(list[tuple[int, int, _Print]])
+_FINGERPRINTS: TypeAdapter[list[str]] = TypeAdapter(list[_Print])
 _PLACES: TypeAdapter[list[tuple[int, int]]] = TypeAdapter(list[tuple[int, int]])
 _QUOTES: TypeAdapter[list[tuple[int, int, int]]] = TypeAdapter(list[tuple[int, int, int]])
 
@@ -290,7 +291,7 @@ def _take_extras(gold: ParsedTrial, record: Json) -> _Extras:
         ]
         for criterion in record["criteria"]:
             where = criterion["id"]
-            extras.fingerprints[where] = _FINGERPRINTS.validate_python(criterion.pop("fingerprints", []))
+            extras.fingerprints[id(criterion)] = _FINGERPRINTS.validate_python(criterion.pop("fingerprints", []))
             extras.described[where] = criterion.pop("described", None)
             for part in (*criterion["entities"], *_nodes(criterion["rule"])):
                 if "place" in part:
@@ -355,50 +356,52 @@ def _realign(record: Json, extras: _Extras, text: str) -> list[Unplaced]:
     unplaced: list[Unplaced] = []
     placed = _place_criteria(record["criteria"], extras, text, shift)
     gone: set[str] = set()  # entities
-    for criterion in record["criteria"]:
-        if isinstance(moved := placed[criterion["id"]], str):
+    lost_ids = set()
+    for criterion, moved in zip(record["criteria"], placed, strict=True):
+        if isinstance(moved, str):
+            lost_ids.add(criterion["id"])
             unplaced.append(Unplaced(criterion["id"], None, moved))
             gone.update(entity["id"] for entity in criterion["entities"])
         else:
             lost = list(_move(criterion, moved, extras, text))
             unplaced += lost
             gone.update(one.entity for one in lost if one.entity)
-    _let_go(record, {id_ for id_, moved in placed.items() if isinstance(moved, str)}, gone)
+    _let_go(record, lost_ids, gone)
     return unplaced
 
 
-def _place_criteria(criteria: Sequence[Json], extras: _Extras, text: str, shift: _Shift) -> dict[str, list[Span] | str]:
-    """For each criterion the new spans of its extent and fragments, or why it has none."""
-    placed: dict[str, dict[int, Span]] = {}
+def _place_criteria(criteria: Sequence[Json], extras: _Extras, text: str, shift: _Shift) -> list[list[Span] | str]:
+    """The new spans of each criterion's extent and fragments, or why it has none."""
+    placed: list[dict[int, Span]] = []
     for criterion in criteria:
         found: dict[int, Span] = {}
-        for number, (span, wanted) in enumerate(zip(_spans(criterion), extras.fingerprints[criterion["id"]], strict=False)):
+        for number, (span, wanted) in enumerate(zip(_spans(criterion), extras.fingerprints[id(criterion)], strict=False)):
             new = shift.span(*span)
             if new and _fingerprint(clean(text, [new]).text) == wanted:
                 found[number] = new
-        placed[criterion["id"]] = found
+        placed.append(found)
 
-    outcome: dict[str, list[Span] | str] = {}
+    outcome: list[list[Span] | str] = []
     search = _Search(text)
     for index, criterion in enumerate(criteria):
-        found = placed[criterion["id"]]
+        found = placed[index]
         spans = _spans(criterion)
-        prints = extras.fingerprints[criterion["id"]]
-        taken = [span for other in criteria if other is not criterion for span in placed[other["id"]].values()]
+        prints = extras.fingerprints[id(criterion)]
+        taken = [span for other in placed if other is not found for span in other.values()]
         # An item may change its place in the list, but not slip from the inclusion into the exclusion criteria.
-        before = [s for other in criteria[:index] if other["kind"] != criterion["kind"] for s in placed[other["id"]].values()]
-        behind = [s for other in criteria[index:] if other["kind"] != criterion["kind"] for s in placed[other["id"]].values()]
-        zone = (max((end for _, end in before), default=0), min((start for start, _ in behind), default=len(text)))
+        others = [(n, span) for n, one in enumerate(criteria) if one["kind"] != criterion["kind"] for span in placed[n].values()]
+        low = max((end for n, (_, end) in others if n < index), default=0)
+        high = min((start for n, (start, _) in others if n > index), default=len(text))
         for number, (span, wanted) in enumerate(zip(spans, prints, strict=False)):
-            if number not in found and (new := search.nearest(wanted, shift.about(span[0]), zone, taken)):
+            if number not in found and (new := search.nearest(wanted, shift.about(span[0]), (low, high), taken)):
                 found[number] = new
         if len(prints) != len(spans):
-            outcome[criterion["id"]] = "has no fingerprints; strip the gold again from a hydrated copy"
+            outcome.append("has no fingerprints; strip the gold again from a hydrated copy")
         elif len(found) < len(spans):
-            outcome[criterion["id"]] = "its words are not in the text any more"
+            outcome.append("its words are not in the text any more")
             found.clear()
         else:
-            outcome[criterion["id"]] = [found[number] for number in range(len(spans))]
+            outcome.append([found[number] for number in range(len(spans))])
     return outcome
 
 
@@ -419,7 +422,7 @@ class _Search:
     def nearest(self, fingerprint: str, expected: int, zone: Span, taken: Sequence[Span]) -> Span | None:
         """The source span in `zone`, but not in `taken`, that has this fingerprint and begins nearest to `expected`."""
         length, _, digest = fingerprint.partition("-")
-        if not length.isdecimal() or not 0 < int(length) <= len(self._clean.text):
+        if int(length) == 0:
             return None
         best: Span | None = None
         for start in self._edges:
