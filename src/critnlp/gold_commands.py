@@ -112,11 +112,11 @@ def hydrated(
     names = list(texts)
     known = texts_of(names, faults, wanted) if names else {}
     if not names and wanted:
-        for trial in registry.fetch(sorted(wanted), base=base or registry.API, cache=cache, refresh=refresh):
-            if isinstance(trial, SourceError):
-                faults.say(str(trial))
-            elif trial.nct_id:
-                known[trial.nct_id] = trial
+        for answer in registry.fetch(sorted(wanted), base=base or registry.API, cache=cache, refresh=refresh):
+            if isinstance(answer, SourceError):
+                faults.say(str(answer))
+            elif answer.nct_id:
+                known[answer.nct_id] = answer
     whole: list[schema.ParsedTrial] = []
     for record in records:
         if record.trial.eligibility:

@@ -614,6 +614,8 @@ _ULN_FIRST = re.compile(rf"\s?(?:{_TIMES_SIGN}|times)\s?(?=[\d.])", re.IGNORECAS
 def _reference_token(text: str, at: int, reference: tuple[str, int], previous: _Token | None) -> _Token:
     """A reference without a number before it: "ULN × 3", or "> ULN", which is 1 × ULN."""
     name, end = reference
+    if _AND_SO_MUCH.match(text, end):  # "> ULN + 4 seconds"
+        return _Token("n", at, end, quantity=_Quantity("1", at, end, problem="a limit and so much more"))
     behind = _TIMES_BEHIND.match(text, end) if name in ("ULN", "LLN") else None
     if behind:  # "≤ ULN 1.5 times"
         quantity = _Quantity(behind["number"], at, behind.end())
@@ -636,6 +638,7 @@ def _reference_token(text: str, at: int, reference: tuple[str, int], previous: _
     return _Token("w", at, end, "normal" if name == "normal" else "")
 
 
+_AND_SO_MUCH = re.compile(r"\s?\+\s?\d")
 _COMPARED = frozenset({"the", "its", "their", "institutional", "of"})
 
 

@@ -410,6 +410,9 @@ class _Linker:
             uncounted = isinstance(value, Threshold) and value.unit is None and value.relative_to is None
             if mention.label not in MEASURED and uncounted and gap.strip(" :") not in ("", "score", "score of", "of"):
                 return None
+            bare = isinstance(value, Threshold) and value.form in ("bare", "list")
+            if bare and mention.label == "SCALE" and _COMPARED_BEFORE.search(self._text, 0, mention.start):
+                return None  # "higher than HCT-CI 5 points"
             if mention.label not in MEASURED and uncounted and not _ENDS_COUNT.match(self._text, value.end):
                 return None  # "transfusion of 2 or more units" counts units
             if mention.label != "SCALE" and uncounted and _WORDY.search(self._text, value.start, value.end):
@@ -420,7 +423,6 @@ class _Linker:
                 and gap.count(" ") > 4
             ):
                 return None
-            bare = isinstance(value, Threshold) and value.form in ("bare", "list")
             if bare and mention.label == "SCALE" and _OR_MORE_SCORES.match(self._text, value.end):
                 return None  # "BI-RADS 1 (negative) or 2 (benign)"
             group, joined = _coordinated(self._text, near, mention, floor)
@@ -445,7 +447,10 @@ class _Linker:
             upward = signed[0][0] in ">≥"
             value = replace(value, form="bound", low=bound if upward else None, high=None if upward else bound)
             linked = replace(linked, value=value, covered=((signed.start(), linked.end),))
-        if grown := _CHANGE_OF.search(self._text, max(0, linked.start - 30), linked.start):
+        grown = _CHANGE_OF.search(self._text, max(0, linked.start - 30), linked.start)
+        if grown and not re.search(
+            r"\bto\b", self._text[linked.subjects[-1].end : value.start]
+        ):  # "elevation to above ULN" is a level
             linked = replace(linked, change=_direction(grown[0]), covered=((grown.start(), linked.end),))
         pressure = linked.subjects[0]
         part = _PRESSURE.match(self._text, linked.end)
@@ -868,6 +873,7 @@ class _Linker:
 
 # a name whose beginning lies before a word at which names are cut: "QT interval corrected for heart rate"
 _TORN_NAME = re.compile(r"\b(?:corrected|adjusted|fluorescen\w+|normali[sz]ed) (?:in|for|by|to)\s*$", re.IGNORECASE)
+_COMPARED_BEFORE = re.compile(r"\b(?:than|above|below|over|under|least|most|exceeding)\s(?:an?\s|the\s)?$", re.IGNORECASE)
 _OR_MORE_SCORES = re.compile(r"\s?\([^()]*\)\s?,?\s?(?:or|and)\s\d")
 _SIGN_BEFORE = re.compile(r"[<>≤≥]\s?=?\s?$")
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)

@@ -10,7 +10,7 @@ open how its parts belong together, the criterion is `unsupported` as a whole; t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -88,10 +88,11 @@ def _join(op: Literal["all_of", "any_of"], rules: Sequence[Rule]) -> Rule:
 
 @dataclass(frozen=True, slots=True)
 class _Lead:
-    """What a lead-in gives to its items: windows, and whether it speaks of the past ("History of:")."""
+    """What a lead-in gives to its items: windows, whether it speaks of the past ("History of:"), or turns them round."""
 
     windows: tuple[schema.Window, ...] = ()
     past: bool = False
+    turns: bool = False  # "outside these ranges:", "except for:"
 
 
 class _Reader:
@@ -219,6 +220,8 @@ class _Reader:
             raise Lost("a time of being without something")
         if any(w.relation == "within" and w.low and w.high for w in time.windows) and _WITHIN.match(self._text, time.start):
             raise Lost("a window that differs from thing to thing")
+        if _MORE_OR_LESS.match(self._text, time.end):
+            raise Lost("a time that is more or less so long")
         if _THIS.search(self._text, time.start, time.end):
             raise Lost("a time that points back")
         if self._kind == "inclusion" and _ANY_BEFORE.search(lead) and any(w.relation == "before" for w in time.windows):
@@ -609,6 +612,8 @@ class _Reader:
         if not nodes:
             return None
         row = self._row(nodes)
+        if any(_FOR_THOSE.search(self._text, one.end, two.start) for one, two in pairwise(nodes) if one.end < two.start):
+            return None  # "creatinine clearance ≥ 60 for subjects with creatinine above normal"
         if self._open or self._twice(nodes) or self._overlap(nodes):
             return None
         try:
@@ -647,6 +652,8 @@ class _Reader:
         """A lead-in: its items under the operator that its words say, and what it says beside that."""
         text = self._text
         refs = [schema.CriterionRef(id=child.criterion.id) for child in children]
+        if _EXCEPT_THESE.search(text):  # the items do not count: no rule holds exceptions that are criteria
+            return self._whole()
         ends = {word for child in children[:-1] if (word := _joining_end(child))}
         several = _AT_LEAST.search(text)
         number = several and _SMALL.get(several["n"].lower(), several["n"])
@@ -746,15 +753,19 @@ class _Reader:
         taken = sorted((span, number) for number, node in enumerate(nodes) for span in node.covered)
         row: list[_Part] = []
         placed: set[int] = set()
-        at = 0
+        at = owed = 0  # brackets that open within what was read, and close behind it
         for (start, end), number in taken:
             if start > at:
-                row += self._gap_parts(at, start)
+                gap, owed = _without_closing(self._gap_parts(at, start), owed)
+                row += gap
             if number not in placed and start == nodes[number].start:
                 placed.add(number)
                 row.append(_Part("node", nodes[number].rule, start, end))
+            inside = self._text[max(at, start) : end]
+            owed += sum(inside.count(sign) for sign in "([") - sum(inside.count(sign) for sign in ")]")
             at = max(at, end)
-        return [*row, *self._gap_parts(at, len(self._text))]
+        gap, _ = _without_closing(self._gap_parts(at, len(self._text)), owed)
+        return [*row, *gap]
 
     def _gap_parts(self, start: int, end: int) -> Iterator[_Part]:
         """The parts of a stretch between nodes."""
@@ -832,6 +843,17 @@ class _Reader:
         return _Structure(self._kind, self._text, self._saying).rule(row)
 
 
+def _without_closing(parts: Iterable[_Part], owed: int) -> tuple[list[_Part], int]:
+    """The parts without as many closing brackets as belong to what was read before, and how many are owed still."""
+    kept: list[_Part] = []
+    for part in parts:
+        if part.kind == "close" and owed > 0:
+            owed -= 1
+        else:
+            kept.append(part)
+    return kept, max(owed, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Condition:
     """When a bound counts; `cue` is "unless" where it is then lifted, `negated` where it is for those without."""
@@ -872,6 +894,24 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
 _JOINING_END = re.compile(r"[\s,;(](?P<word>or|and)\W*$", re.IGNORECASE)
 _FOR_SOME = re.compile(r"(?:\s(?:formula|equation|method))?\sfor\s(?!(?:all|calculat|determin|estimat)\w*)", re.IGNORECASE)
 _SOMEWHERE = re.compile(r"(?i:in|for) (?:the )?[A-Z][a-z]+|of (?:childbearing|reproductive)")
+_MORE_OR_LESS = re.compile(r"\s?[(\[]?\s?(?:±|\+/-|plus or minus)")
+_FOR_THOSE = re.compile(
+    r"\b(?:for|in|among) (?:the )?(?:patients|subjects|participants|those|individuals) (?:with|who)\b", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"[.;](?:\s|$)")
+_DEFINES = re.compile(r"\b(?:will|would) be (?:defined|diagnosed|considered|classified|regarded) (?:as|by|to)\b", re.IGNORECASE)
+_MAY_ENTER = re.compile(
+    r"\b(?:patients|subjects|participants|those|individuals)\b[^.;]*\b(?:are|remain|will be|may be)(?: also)? eligible\b",
+    re.IGNORECASE,
+)
+_EXCEPT_THESE = re.compile(
+    r"\b(?:except(?:ions?)?(?: for)?|with the exception of|other than|excluding|unless|allowed|permitted)\b"
+    r"(?:\s(?:for|are|include|is|the|following|these|any|of|one|as|follows|below|to|this)\b)*\s?[:.,]?\s*$",
+    re.IGNORECASE,
+)
+_OUTSIDE_THESE = re.compile(
+    r"\b(?:outside|out of|beyond)\b[^.;]{0,40}\b(?:ranges?|limits?|values?|following|these)\b", re.IGNORECASE
+)
 _STOPS = re.compile(r"\b(?:stop\w*|discontinu\w*|wash-?\s?out|withh[eo]ld|abstain|refrain)\b", re.IGNORECASE)
 _WITHIN = re.compile(r"within\b(?! between)", re.IGNORECASE)
 _THIS = re.compile(r"\b(?:this|that|these|same)\b", re.IGNORECASE)
@@ -1084,11 +1124,15 @@ class _Structure:
                 raise Lost("a sentence about some of the patients")
         elif self._kind != "exclusion" and said and cue("subset").match(self._text, start, end):
             raise Lost("a sentence about some of the patients")
+        stop = _SENTENCE_END.search(self._text, end)
+        whole = (start, stop.start() if stop else len(self._text))
+        if self._kind == "inclusion" and (_MAY_ENTER.search(self._text, *whole) or _DEFINES.search(self._text, *whole)):
+            raise Lost("patients who may take part as well, or what a word means")
         if self._kind == "inclusion" and any(p.start > parts[0].start and _SOMEWHERE.match(self._text, p.start) for p in said):
             raise Lost("a bound for some of the patients")  # "at most 18 years in France"
         first = next(p for p in parts if p.kind == "node")
         sexed = isinstance(first.rule, schema.Fact) and first.rule.about == "sex" and first is parts[0]
-        further = any(p.kind == "node" for p in parts[1:])
+        further = any(p.rule for p in parts[1:])
         if self._kind == "inclusion" and sexed and further and first.rule and _OBLIGED.match(self._text, first.end):
             return _if(first.rule, self._sentence(parts[1:]))  # "Male participants must not donate sperm"
         if any(p.kind == "or" for p in parts) and any(self._compares(p) for p in said):
@@ -1131,6 +1175,8 @@ class _Structure:
             else:
                 (stack[-1] if stack else flat).append(part)
         for left in stack:
+            if sum(p.kind == "node" for p in left) > 1 and any(p.rule for p in flat):
+                raise Lost("a bracket that does not close")
             flat += left
         return flat
 
@@ -1417,11 +1463,13 @@ def read_trial(tagged: Sequence[Tagged]) -> tuple[tuple[schema.Criterion, ...], 
     for one in tagged:
         criterion = one.criterion
         above = leads.get(criterion.parent_id or "", _Lead())
-        alternative = criterion.id in alternatives and criterion.id not in children
+        alternative = (criterion.id in alternatives or above.turns) and criterion.id not in children
         reading = read(one, children.get(criterion.id, ()), above, alternative=alternative)
         if criterion.id in children:
-            past = above.past or _OPENS_HISTORY.match(one.clean.text) is not None
-            leads[criterion.id] = _Lead(_lead_windows(one, reading.links) or above.windows, past)
+            said = one.clean.text
+            turns = above.turns or _EXCEPT_THESE.search(said) is not None or _OUTSIDE_THESE.search(said) is not None
+            past = above.past or (_OPENS_HISTORY.match(said) is not None and not turns)
+            leads[criterion.id] = _Lead(_lead_windows(one, reading.links) or above.windows, past, turns)
         warnings += reading.warnings
         identity = {mention: entity.id for mention, entity in zip(one.mentions, criterion.entities, strict=True)}
         update = {
