@@ -58,7 +58,7 @@ class Mention(Part):
     label: str
     spans: tuple[Span, ...] = Field(min_length=1)
     text: str
-    attributes: dict[str, JsonValue] = {}
+    attributes: dict[str, JsonValue] = Field(default={})
 
 
 class Link(Part):
@@ -119,7 +119,7 @@ class Document(Part):
     relations: tuple[Link, ...] = ()
     groups: tuple[Group, ...] = ()
     events: tuple[Event, ...] = ()
-    source: dict[str, JsonValue] = {}
+    source: dict[str, JsonValue] = Field(default={})
     notes: tuple[Comment, ...] = Field(default=(), exclude_if=lambda value: not value)
     lines: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)  # brat's normalizations (N), verbatim
 
@@ -160,7 +160,8 @@ def _check_quote(text: str, mention: Mention) -> None:
 
 
 def _joined(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    return " ".join(text[start:end] for start, end in spans)
+    """The text of the fragments; that of a stand-off document is "" throughout."""
+    return " ".join(text[start:end] for start, end in spans) if text else ""
 
 
 def _short(text: str, width: int = 60) -> str:
@@ -261,9 +262,11 @@ def write_corpus(documents: Iterable[Document], path: str | Path) -> int:
     count = 0
     try:
         with ExitStack() as stack:
-            suffix = Path(path).suffix.lower()
-            opened = gzip.open(path, "wb") if suffix == ".gz" else lzma.open(path, "wb") if suffix == ".xz" else None
-            stream = cast(IO[bytes], stack.enter_context(opened if opened is not None else Path(path).open("wb")))
+            stream: IO[bytes] = stack.enter_context(Path(path).open("wb"))
+            if Path(path).suffix.lower() == ".gz":
+                stream = cast(IO[bytes], stack.enter_context(gzip.open(stream, "wb")))
+            elif Path(path).suffix.lower() == ".xz":
+                stream = stack.enter_context(lzma.open(stream, "wb"))
             for document in documents:
                 stream.write(json.dumps(_dump(document), ensure_ascii=False, allow_nan=False).encode() + b"\n")
                 count += 1
@@ -649,7 +652,7 @@ def from_brat(text: str, annotations: str, *, name: str = "document") -> Documen
     links: list[Record] = []
     for line in lines["R"]:
         (first, head), (second, tail) = (word.partition(":")[::2] for word in line.words[1:])
-        plain = {"id": line.id, "type": line.words[0], "head": ids.get(head, head), "tail": ids.get(tail, tail)}
+        plain: Record = {"id": line.id, "type": line.words[0], "head": ids.get(head, head), "tail": ids.get(tail, tail)}
         plain |= {"roles": [first, second]} if (first, second) != ("Arg1", "Arg2") else {}
         links.append(part(line, plain, "type"))
     relation_ids = {line.id: link["id"] for line, link in zip(lines["R"], links, strict=True)}
@@ -678,9 +681,9 @@ class _Rest(schema.Model):
     id: str = ""
     label: str = ""
     type: str = ""
-    attributes: dict[str, JsonValue] = {}
+    attributes: dict[str, JsonValue] = Field(default={})
     args: tuple[Argument, ...] = ()
-    fields: dict[str, JsonValue] = {}
+    fields: dict[str, JsonValue] = Field(default={})
     relations: tuple[str, ...] = ()
     groups: tuple[tuple[int, dict[str, JsonValue]], ...] = ()
     notes: tuple[tuple[int, dict[str, JsonValue]], ...] = ()
@@ -732,7 +735,8 @@ def document_of(parsed: schema.ParsedTrial) -> Document:
     relations: list[Record] = []
     notes: list[Record] = []
     taken = {link["id"] for link in more.get("relations", ())}
-    taken |= {entity.id for criterion in parsed.criteria for entity in (criterion, *criterion.entities)}
+    taken |= {criterion.id for criterion in parsed.criteria}
+    taken |= {entity.id for criterion in parsed.criteria for entity in criterion.entities}
     free = (name for number in range(1, 2**62) if (name := f"R{number}") not in taken)
     for criterion in parsed.criteria:
         full = _dump(criterion)
@@ -859,7 +863,9 @@ def parsed_of(document: Document) -> schema.ParsedTrial:
         rows[mention["id"]] = _plain_criterion(mention, document.text) | rest | {"rule": rule, "entities": [], "relations": []}
     order = {member: number for number, member in enumerate(listed)}
     for mention in sorted(mentions.values(), key=lambda one: order.get(one["id"], len(order))):
-        rows[listed.setdefault(mention["id"], _around(place, mention, rows))]["entities"].append(_entity(mention))
+        if mention["id"] not in listed:
+            listed[mention["id"]] = _around(place, mention, rows)
+        rows[listed[mention["id"]]]["entities"].append(_entity(mention))
     other_links: list[Record] = []
     for link in sorted(document.relations, key=lambda one: order.get(one.id, len(order))):
         ends = {link.head, link.tail} <= mentions.keys()
@@ -1035,8 +1041,6 @@ def _document_of_doc(doc: Doc, place: str) -> Document:
             mentions.append(_dump(mention) | ({"label": moved["label"]} if same else moved))
     used = {mention.id for mention in document.entities}
     free = (name for number in range(1, 2**62) if (name := f"S{number}") not in used)
-    known = {id(span) for span in spans.values()}
-    del known
     kept = {mention["id"] for mention in mentions}
     mentions += [_read_span(span, next(free)) for span in doc.spans[KEY] if span.id_ not in used or (span.id_ not in kept)]
     return _document(place, dict(_without(document, used - kept)) | {"entities": mentions})
@@ -1088,12 +1092,11 @@ def to_dataset(parsed: Mapping[str, Iterable[schema.ParsedTrial]]) -> Any:
     link = {"id": string, "type": string, "head": string, "tail": string, "attributes": string}
     columns = {"id": string, "nct_id": string, "text": string}
     features = datasets.Features(columns | {"entities": datasets.List(mention), "relations": datasets.List(link), "rest": string})
-    return datasets.DatasetDict(
-        {
-            split: datasets.Dataset.from_list([_row(document_of(one)) for one in trials], features=features)
-            for split, trials in parsed.items()
-        }
-    )
+    made = {}
+    for split, trials in parsed.items():
+        rows = [_row(document_of(one)) for one in trials]
+        made[split] = datasets.Dataset.from_dict({key: [row[key] for row in rows] for key in features}, features=features)
+    return datasets.DatasetDict(made)
 
 
 def from_dataset(dataset: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, list[schema.ParsedTrial | AnnotationError]]:
@@ -1185,7 +1188,6 @@ def unseen(parsed: schema.ParsedTrial, format: Format) -> tuple[str, ...]:
     document = document_of(parsed)
     entities = [entity for criterion in parsed.criteria for entity in criterion.entities]
     pieces = [mention for mention in document.entities if len(_pieces(document.text, mention.spans)) > len(mention.spans)]
-    windows = json.dumps([_dump(criterion)["rule"] for criterion in parsed.criteria]).count('"relation": "')
     counts: dict[str, int] = {
         "rules": len(parsed.criteria),
         "codes of entities": sum(bool(entity.codes) for entity in entities),
@@ -1193,7 +1195,6 @@ def unseen(parsed: schema.ParsedTrial, format: Format) -> tuple[str, ...]:
         "segments": len(parsed.segments),
         "warnings": len(parsed.warnings),
     }
-    del windows
     if format == "brat":
         counts["fragments over a line end, which are split"] = len(pieces)
     if format == "docbin":
