@@ -138,7 +138,9 @@ def documents(draw: st.DrawFn) -> Document:
         for n, arg in enumerate(event["args"], start=1)
     ]
     relations += [link for link in derived if link["id"] not in used and not used.add(link["id"])]  # type: ignore[func-returns-value]
-    notes = st.builds(dict, type=NAMES, target=st.sampled_from([*ids, "elsewhere", "T1"]), text=STRINGS)
+    notes: st.SearchStrategy[dict[str, Any]] = st.builds(
+        dict, type=NAMES, target=st.sampled_from([*ids, "elsewhere", "T1"]), text=STRINGS
+    )
     return Document.model_validate(
         {
             "id": draw(STRINGS),
@@ -201,7 +203,9 @@ def trials(draw: st.DrawFn) -> schema.ParsedTrial:
             entity["codes"] = draw(st.lists(st.just({"system": "http://loinc.org", "code": "1742-6"}), max_size=1))
             entities.append(entity)
         ends = st.sampled_from([entity["id"] for entity in entities] or [""])
-        link = st.builds(dict, type=st.sampled_from(get_args(schema.RelationType)), head=ends, tail=ends, certain=VALUES)
+        link: st.SearchStrategy[dict[str, Any]] = st.builds(
+            dict, type=st.sampled_from(get_args(schema.RelationType)), head=ends, tail=ends, certain=VALUES
+        )
         spans = pieces_of(draw, text)
         start, end = spans[0][0], spans[-1][1]
         criteria.append(
@@ -655,6 +659,12 @@ def test_gold_that_contradicts_its_text() -> None:
     wrong = parsed.model_copy(update={"criteria": (first.model_copy(update={"entities": (far,), "relations": ()}),)})
     with pytest.raises(AnnotationError, match=r"entity I1.e1 has the offsets \[90, 93\]"):
         document_of(wrong)
+
+
+def test_a_field_document_that_critnlp_did_not_write() -> None:
+    parsed = schema.ParsedTrial.model_validate({**gold().model_dump(), "document": {"relations": [1]}})
+    with pytest.raises(AnnotationError, match="NCT00000009: document: relations.0: "):
+        document_of(parsed)
 
 
 FOREIGN: dict[str, Any] = {

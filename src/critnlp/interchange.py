@@ -720,6 +720,17 @@ _PLACES = ("start", "end", "fragments", "text")
 _LAYER = "gold"
 
 
+class _Unplaced(Part):
+    """What `parsed_of` found no place for in a trial; it travels in the trial's extra field `document`."""
+
+    relations: tuple[Link, ...] = ()
+    groups: tuple[Group, ...] = ()
+    events: tuple[Event, ...] = ()
+    notes: tuple[Comment, ...] = ()
+    lines: tuple[str, ...] = ()
+    fields: dict[str, JsonValue] = Field(default={})
+
+
 def document_of(parsed: schema.ParsedTrial) -> Document:
     """A trial as a document, with nothing left out. Raises AnnotationError where it contradicts itself.
 
@@ -728,13 +739,16 @@ def document_of(parsed: schema.ParsedTrial) -> Document:
     """
     text = parsed.trial.eligibility
     trial = _dump(parsed, "criteria")
-    more = trial.pop("document", None) or {}  # what `parsed_of` found no place for
+    try:
+        more = _dump(_Unplaced.model_validate(trial.pop("document", {})))
+    except ValidationError as error:
+        raise _fault(f"{parsed.trial.nct_id or parsed.trial.sha256}: document", error) from None
     del trial["trial"]["eligibility"]
     criteria: list[Record] = []
     entities: list[Record] = []
     relations: list[Record] = []
     notes: list[Record] = []
-    taken = {link["id"] for link in more.get("relations", ())}
+    taken = {link["id"] for link in more["relations"]}
     taken |= {criterion.id for criterion in parsed.criteria}
     taken |= {entity.id for criterion in parsed.criteria for entity in criterion.entities}
     free = (name for number in range(1, 2**62) if (name := f"R{number}") not in taken)
@@ -756,12 +770,12 @@ def document_of(parsed: schema.ParsedTrial) -> Document:
         "nct_id": parsed.trial.nct_id,
         "text": text,
         "entities": criteria + entities,
-        "relations": [*relations, *more.get("relations", ())],
-        "groups": more.get("groups", ()),
-        "events": more.get("events", ()),
-        "source": {"corpus": KEY, "record": trial, **({"document": more["fields"]} if "fields" in more else {})},
-        "notes": [*notes, *more.get("notes", ())],
-        "lines": more.get("lines", ()),
+        "relations": [*relations, *more["relations"]],
+        "groups": more["groups"],
+        "events": more["events"],
+        "source": {"corpus": KEY, "record": trial, **({"document": more["fields"]} if more["fields"] else {})},
+        "notes": [*notes, *more["notes"]],
+        "lines": more["lines"],
     }
     return _document(str(record["id"]), record)
 
@@ -864,7 +878,7 @@ def parsed_of(document: Document) -> schema.ParsedTrial:
     order = {member: number for number, member in enumerate(listed)}
     for mention in sorted(mentions.values(), key=lambda one: order.get(one["id"], len(order))):
         if mention["id"] not in listed:
-            listed[mention["id"]] = _around(place, mention, rows)
+            listed[mention["id"]] = _around(place, mention, criteria)
         rows[listed[mention["id"]]]["entities"].append(_entity(mention))
     other_links: list[Record] = []
     for link in sorted(document.relations, key=lambda one: order.get(one.id, len(order))):
@@ -911,13 +925,13 @@ def _strings(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
-def _around(place: str, mention: Record, rows: Mapping[str, Record]) -> str:
+def _around(place: str, mention: Record, criteria: Iterable[Record]) -> str:
     """The criterion that a mention begins in: the one with a fragment around it, else with an extent, the shortest."""
     start = mention["spans"][0][0]
     found = [
-        (not any(a <= start < b for a, b in row["fragments"]), row["end"] - row["start"], identifier)
-        for identifier, row in rows.items()
-        if row["start"] <= start < row["end"]
+        (not any(a <= start < b for a, b in extent["fragments"]), extent["end"] - extent["start"], extent["id"])
+        for extent in map(_extent, criteria)
+        if extent["start"] <= start < extent["end"]
     ]
     if not found:
         raise AnnotationError(
