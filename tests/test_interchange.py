@@ -663,7 +663,7 @@ def test_gold_that_contradicts_its_text() -> None:
 
 def test_a_field_document_that_critnlp_did_not_write() -> None:
     parsed = schema.ParsedTrial.model_validate({**gold().model_dump(), "document": {"relations": [1]}})
-    with pytest.raises(AnnotationError, match="NCT00000009: document: relations.0: "):
+    with pytest.raises(AnnotationError, match=r"NCT00000009: document: relations\.0: "):
         document_of(parsed)
 
 

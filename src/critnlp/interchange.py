@@ -937,7 +937,7 @@ def _around(place: str, mention: Record, criteria: Iterable[Record]) -> str:
         raise AnnotationError(
             f"{place}: entity {mention['id']} ({_short(mention['text'])}) lies in no criterion; widen one or take the entity out"
         )
-    return min(found)[2]
+    return str(min(found)[2])
 
 
 def _entity(mention: Record) -> Record:
