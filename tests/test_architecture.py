@@ -31,6 +31,7 @@ LAYERS = [
     "matching exports evaluation interchange",
     "pipeline training",
     "rendering explanations scoreboard",
+    "gold_commands",
     "cli",
     "__main__",
 ]

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from critnlp import __version__
+from critnlp import __version__, gold_commands
 from critnlp.errors import OutputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(gold_commands.app)
 
 Sources = Annotated[
     list[str],

@@ -338,8 +338,11 @@ def convert(
     records = hydrated(read(golds, faults), faults, texts or [])
     kind: interchange.Format = to.value
     for record in records:
+        name = gold.name_of(record)
         for loss in interchange.losses(record, kind):
-            typer.echo(f"critnlp: {gold.name_of(record)}: {to.value} does not carry {loss}", err=True)
+            typer.echo(f"critnlp: {name}: {to.value} does not carry {loss}", err=True)
+        if unseen := interchange.unseen(record, kind):
+            typer.echo(f"critnlp: {name}: only critnlp reads this back from {to.value}: {', '.join(unseen)}", err=True)
     try:
         if to is Target.brat:
             for record in records:
@@ -357,4 +360,64 @@ def convert(
     except OSError as error:
         raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint="-o") from None
     typer.echo(f"{output}: {len(records)} trials written", err=True)
+    faults.finish()
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A brat folder, a corpus file, a .spacy file, a dataset folder.")],
+    source: Annotated[Target, typer.Option("--from", help="The format of PATH.")],
+    labels: Annotated[
+        str | None, typer.Option(metavar="CORPUS", help="Map the labels of chia, frd or lct to critnlp's.", show_default=False)
+    ] = None,
+    output: Output = "-",
+) -> None:
+    """Read another format into gold; what has no counterpart is counted on stderr."""
+    from collections import Counter
+
+    from critnlp import gold, interchange
+
+    faults = Faults()
+    lost: Counter[str] = Counter()
+    lines: list[str] = []
+
+    def documents() -> Iterator[interchange.Document | AnnotationError]:
+        if source is Target.brat:
+            yield from interchange.read_brat_folder(path)
+        else:
+            yield from interchange.read_corpus(path)
+
+    def records() -> Iterator[schema.ParsedTrial | AnnotationError]:
+        if source is Target.docbin:
+            from spacy.tokens import DocBin
+
+            yield from interchange.from_docbin(DocBin().from_disk(path))
+        elif source is Target.dataset:
+            import datasets
+
+            for part in interchange.from_dataset(datasets.load_from_disk(str(path))).values():
+                yield from part
+        else:
+            for document in documents():
+                if isinstance(document, AnnotationError):
+                    yield document
+                    continue
+                if labels:
+                    mapped = interchange.map_labels(document, labels)
+                    document = mapped.document
+                    lost.update(f"entity {mention.label}" for mention in mapped.entities)
+                    lost.update(f"relation {link.type}" for link in mapped.relations)
+                try:
+                    yield interchange.parsed_of(document)
+                except AnnotationError as error:
+                    yield error
+
+    try:
+        for record in faults.sound(records()):
+            lines.append(gold.to_line(record))
+    except OSError as error:
+        faults.say(f"{path}: cannot be read ({error.strerror or error}); is it {source.value}?")
+    write(lines, output)
+    for name, count in lost.most_common():
+        typer.echo(f"critnlp: {count} of {name} have no counterpart and were left out", err=True)
     faults.finish()
