@@ -443,22 +443,17 @@ def name_of(parsed: schema.ParsedTrial) -> str:
 
 def _matched(gold: Iterable[schema.ParsedTrial], predicted: Iterable[schema.ParsedTrial]) -> _Match:
     golds, predictions = _named(gold, "gold"), _named(predicted, "predictions")
-    by_text = {one.trial.sha256: name for name, one in predictions.items()}
-    left = dict(predictions)
-    paired: list[tuple[str, schema.ParsedTrial, schema.ParsedTrial | None]] = []
-    missing, other_text = [], []
-    for name, one in sorted(golds.items()):
-        partner = left.pop(name, None)
-        same = by_text.get(one.trial.sha256)
-        if partner is None and same in left and None in (one.trial.nct_id, left[same].trial.nct_id):
-            partner = left.pop(same)
-        if partner is None:
-            missing.append(name)
-        elif partner.trial.sha256 != one.trial.sha256:
-            other_text.append(name)
-            partner = None
-        paired.append((name, one, partner))
-    return _Match(tuple(paired), tuple(missing), tuple(other_text), tuple(sorted(left)))
+    partners = {name: predictions.pop(name) for name in golds if name in predictions}
+    by_text = {one.trial.sha256: name for name, one in sorted(predictions.items(), reverse=True)}
+    for name in sorted(golds.keys() - partners.keys()):  # a bare text belongs to the trial that has it
+        trial = golds[name].trial
+        same = by_text.get(trial.sha256)
+        if same in predictions and None in (trial.nct_id, predictions[same].trial.nct_id):
+            partners[name] = predictions.pop(same)
+    missing = tuple(sorted(golds.keys() - partners.keys()))
+    other_text = tuple(sorted(name for name, one in partners.items() if one.trial.sha256 != golds[name].trial.sha256))
+    paired = [(name, one, None if name in other_text else partners.get(name)) for name, one in sorted(golds.items())]
+    return _Match(tuple(paired), missing, other_text, tuple(sorted(predictions)))
 
 
 def _named(trials: Iterable[schema.ParsedTrial], side: str) -> dict[str, schema.ParsedTrial]:
@@ -950,10 +945,10 @@ def _in_one_unit(
 ) -> Iterator[tuple[_Bounds, _Bounds, Decimal]]:
     if _unit(a) == _unit(b):
         yield (a.low, a.high), (b.low, b.high), Decimal(0)
-    elif a.unit and b.unit:
-        if there := _converted((a.low, a.high), a.unit, b.unit, row):
+    elif _unit(a) and _unit(b):
+        if there := _converted((a.low, a.high), _unit(a), _unit(b), row):
             yield there, (b.low, b.high), TOLERANCE
-        if back := _converted((b.low, b.high), b.unit, a.unit, row):
+        if back := _converted((b.low, b.high), _unit(b), _unit(a), row):
             yield (a.low, a.high), back, TOLERANCE
 
 
@@ -1175,7 +1170,7 @@ def _criterion_errors(trial: str, alignment: _Alignment) -> Iterator[Error]:
             yield Error(trial, "criterion", "attribute", one.kind, *place, detail)
         differences = list(_fact_errors(trial, one, other))
         yield from differences
-        if not any(error.type != "attribute" for error in differences) and not same_rule(one.rule, other.rule, alignment.refs):
+        if not differences and not same_rule(one.rule, other.rule, alignment.refs):
             yield Error(trial, "criterion", "rule", one.kind, *place, "the facts agree, the rule that joins them does not")
     for one in alignment.missed:
         yield Error(trial, "criterion", "missed", one.kind, one.id, None, _spans(one))
