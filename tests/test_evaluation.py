@@ -625,6 +625,13 @@ def test_a_reference_leads_through_the_match() -> None:
     assert score([gold], [predicted]).row("rules", "equal").value == 1
 
 
+def test_a_reference_to_what_was_missed_is_no_match() -> None:
+    lead_in = criterion("I1", (0, 32), rule=CriterionRef(id="I1.1"))
+    gold, predicted = trial("NCT1", lead_in, criterion("I1.1", (33, 100))), trial("NCT1", lead_in)
+    assert score([gold], [predicted]).row("rules", "equal").value == 0
+    assert [error.detail for error in errors([gold], [predicted])] == ["a criterion that it names is another one", ""]
+
+
 def test_what_is_unsupported_on_both_sides_does_not_flatter() -> None:
     gold = trial("NCT1", criterion("I1", (0, 32)), criterion("I2", (33, 100), rule=A, computable="full", category="lab"))
     predicted = trial("NCT1", criterion("I1", (0, 32)), criterion("I2", (33, 100), rule=B, computable="partial", category="lab"))

@@ -1171,7 +1171,9 @@ def _criterion_errors(trial: str, alignment: _Alignment) -> Iterator[Error]:
         differences = list(_fact_errors(trial, one, other))
         yield from differences
         if not differences and not same_rule(one.rule, other.rule, alignment.refs):
-            yield Error(trial, "criterion", "rule", one.kind, *place, "the facts agree, the rule that joins them does not")
+            named = same_rule(one.rule, other.rule)
+            detail = "a criterion that it names is another one" if named else "the facts agree, the rule that joins them does not"
+            yield Error(trial, "criterion", "rule", one.kind, *place, detail)
     for one in alignment.missed:
         yield Error(trial, "criterion", "missed", one.kind, one.id, None, _spans(one))
         for fact in facts_of(one.rule):
