@@ -44,7 +44,7 @@ def test_what_cannot_be_compiled_is_named_and_the_rest_is_written(tmp_path: Path
     done = run("compile", tmp_path / "a.txt", "-o", tmp_path / "gold.jsonl")
     assert done.exit_code == 1
     assert f"{tmp_path / 'a.txt'}:9: 'BOUND | 18 years or older': 'BOUND' is no label" in done.stderr
-    (record,) = map(json.loads, (tmp_path / "gold.jsonl").read_text(encoding="utf-8").splitlines())
+    (record,) = [json.loads(line) for line in (tmp_path / "gold.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [criterion["id"] for criterion in record["criteria"]] == ["I1", "I2"]
 
 
@@ -111,7 +111,7 @@ def test_other_formats_lose_nothing(gold: Path, format: str) -> None:
 
 def test_labels_of_a_corpus_are_mapped_and_what_has_no_counterpart_is_counted(tmp_path: Path) -> None:
     text = "Patients with asthma and a big house"
-    record = {
+    record: dict[str, object] = {
         "id": "1", "nct_id": None, "section": None, "text": text,
         "entities": [
             {"id": "T1", "label": "Condition", "spans": [[14, 20]], "text": "asthma", "attributes": {}},

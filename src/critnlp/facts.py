@@ -335,6 +335,8 @@ def _scale_fact(subject: Subject, value: Threshold) -> schema.Fact:
     pair = next((m for m in (re.match(r"(\d),(\d) read as", repair) for repair in value.repairs) if m), None)
     if pair and value.form == "bare" and scale and (scale.step is None or scale.step >= 1):
         return schema.Fact(about="scale", name=name, codes=codes, values=(pair[1], pair[2]))  # "ECOG 0,1"
+    if value.form == "bare" and value.low and value.low.value.endswith(".0"):
+        raise Lost("a number that may be a version")
     values = value.values or _steps(scale, value)
     if values:
         coded = (

@@ -983,6 +983,8 @@ def _compatible(first: Threshold, second: Threshold) -> bool:
     """Whether two values can bound the same thing."""
     if second.relative_to or first.relative_to:
         return second.unit not in TIME_UNITS
+    if second.unit == "%" and first.unit and re.match(r"/|10\*", first.unit):
+        return False  # "white cells > 10,000/mm3 or > 15 % band forms"
     if first.unit is None or second.unit is None:
         return first.unit == second.unit or second.unit is None or (first.unit is None and first.form != "list")
     return (first.unit in TIME_UNITS) == (second.unit in TIME_UNITS) and not (

@@ -216,6 +216,8 @@ class _Reader:
         if cue("taken_off").search(lead):
             raise Lost("a time of being without something")
         lasting = any(window.relation == "for" for window in time.windows)
+        if lasting and self._text[time.start : time.end].lower().startswith("from "):
+            raise Lost("a time that begins so long before")
         if lasting and _STOPS.search(re.split(r"\.\s", self._text[: one.start])[-1]):
             raise Lost("a time of being without something")
         if any(w.relation == "within" and w.low and w.high for w in time.windows) and _WITHIN.match(self._text, time.start):
@@ -253,7 +255,7 @@ class _Reader:
         opened = cue("except").match(self._text, at)
         if not opened:
             return (), at
-        inside: list[Mention] = []
+        inside: list[schema.Fact] = []
         end = opened.end()
         for mention in self._mentions:
             if (
@@ -261,9 +263,11 @@ class _Reader:
                 and mention.start >= end
                 and cue("and_others").fullmatch(self._text, end, mention.start)
             ):
-                inside.append(mention)
+                treated = " ".join(_TREATED.findall(self._text[end - len(opened[0]) if not inside else end : mention.start]))
+                fact = self._condition_fact(mention)
+                inside.append(fact.model_copy(update={"qualifiers": (treated.lower(),)}) if treated else fact)
                 end = mention.end
-        return tuple(self._condition_fact(mention) for mention in inside), end if inside else at
+        return tuple(inside), end if inside else at
 
     def _op(self, one: Link) -> Literal["all_of", "any_of"]:
         """How the subjects of one value are joined; in an exclusion each alone excludes, unless it says "both"."""
@@ -353,6 +357,7 @@ class _Reader:
                 covered.append((group[0].end, self._excepted))
             return rules[0], tuple(covered)
         if len(group) == 1 and conditions[0] and conditions[0].negated:
+            self._open = True  # a bound for those without something, and none for the others
             return rules[0], tuple(span for one in group for span in one.covered)
         if len(group) == 1:
             return self._conditioned(conditions[0], rules[0], group[0]), tuple(covered)
@@ -510,11 +515,7 @@ class _Reader:
         if rule is None:
             return None
         kind = (
-            "unless"
-            if word.startswith(("unless", "except", "with the exception"))
-            else "without"
-            if word.startswith(("without", "in the absence", "if no", "in patients without"))
-            else "if"
+            "unless" if word.startswith(("unless", "except", "with the exception")) else "without" if _DENIED.search(word) else "if"
         )
         tail = _TAIL.match(self._text, stop)
         return _Condition(rule, (at, tail.end() if tail else stop), kind, negated=kind == "without")
@@ -912,6 +913,9 @@ _EXCEPT_THESE = re.compile(
 _OUTSIDE_THESE = re.compile(
     r"\b(?:outside|out of|beyond)\b[^.;]{0,40}\b(?:ranges?|limits?|values?|following|these)\b", re.IGNORECASE
 )
+_DENIED = re.compile(r"\b(?:without|absence|no)\b")
+_NEGATED = re.compile(r"\b(?:no|not|without)\b[^()（）]*$", re.IGNORECASE)
+_TREATED = re.compile(r"\b(?:adequately|curatively|successfully|completely|treated|resected)\b", re.IGNORECASE)
 _STOPS = re.compile(r"\b(?:stop\w*|discontinu\w*|wash-?\s?out|withh[eo]ld|abstain|refrain)\b", re.IGNORECASE)
 _WITHIN = re.compile(r"within\b(?! between)", re.IGNORECASE)
 _THIS = re.compile(r"\b(?:this|that|these|same)\b", re.IGNORECASE)
@@ -1120,6 +1124,8 @@ class _Structure:
         if any(cue("turns").search(self._text, p.start, p.end) for p in said if not isinstance(p.rule, schema.Note)):
             raise Lost("words that turn what stands beside them")
         if self._kind != "exclusion" and said and said[0].start < min(p.start for p in parts if p.kind == "node"):
+            if any(_FOR_THOSE.search(self._text, p.start, p.end) for p in said):
+                raise Lost("a sentence about some of the patients")
             if cue("subset").match(self._text, start, end) or cue("group").match(self._text, start, end):
                 raise Lost("a sentence about some of the patients")
         elif self._kind != "exclusion" and said and cue("subset").match(self._text, start, end):
@@ -1447,6 +1453,9 @@ def _lead_windows(tagged: Tagged, links: Sequence[Link]) -> tuple[schema.Window,
     free = [t for t in find_times(tagged.clean.text) if t.kind == "window" and t not in used]
     if len(free) != 1 or free[0].problem or free[0].negated or len(free[0].windows) != 1:
         return ()
+    before = tagged.clean.text[: free[0].start]
+    if before.count("(") + before.count("（") > before.count(")") + before.count("）") and _NEGATED.search(before):
+        return ()  # "(no transfusion within 14 days)"
     return free[0].windows
 
 
