@@ -605,8 +605,17 @@ class _Reader:
         return self._whole()
 
     def _whole(self) -> tuple[Rule, schema.Computable]:
-        """The criterion as one text that no rule holds, with the facts that were read in it."""
-        return schema.Unsupported(text=self._text, reason="unparsed", facts=tuple(self.facts)), "unparsed"
+        """The criterion as one text that no rule holds, with what was read in it."""
+        return self._unread(self._text), "unparsed"
+
+    def _unread(self, text: str) -> schema.Unsupported:
+        """Text that no rule holds, with the bounds, stages, ages and results in it.
+
+        A time beside a disease, drug or act is left out: where the sentence is not understood, what it dates is wrong on
+        every seventh (audit 5), and its entities and their relation say as much.
+        """
+        kept = tuple(fact for fact in self.facts if fact.range is not None or fact.about not in _DATED)
+        return schema.Unsupported(text=text, reason="unparsed", facts=kept)
 
     def _own_words(self, nodes: Sequence[_Node], leads: bool) -> tuple[Rule, schema.Computable] | None:
         """The rule of the criterion's own words; None where nothing was read or its place is open."""
@@ -677,7 +686,7 @@ class _Reader:
         if not rest:
             return items, "full"
         if own is None or own[1] == "unparsed":
-            said = schema.Unsupported(text=text, reason="unparsed", facts=tuple(self.facts))
+            said = self._unread(text)
             return schema.AllOf(rules=(said, items)), "partial"
         return _join("all_of", [own[0], items]), own[1]
 
@@ -892,6 +901,7 @@ def _same_size(first: Threshold, second: Threshold, subject: Subject) -> bool:
     return abs(Decimal(converted) - Decimal(other.value)) <= Decimal("0.08") * abs(Decimal(other.value))
 
 
+_DATED = frozenset({"condition", "drug", "procedure", "device", "reproductive", "observation"})
 _JOINING_END = re.compile(r"[\s,;(](?P<word>or|and)\W*$", re.IGNORECASE)
 _FOR_SOME = re.compile(r"(?:\s(?:formula|equation|method))?\sfor\s(?!(?:all|calculat|determin|estimat)\w*)", re.IGNORECASE)
 _SOMEWHERE = re.compile(r"(?i:in|for) (?:the )?[A-Z][a-z]+|of (?:childbearing|reproductive)")
