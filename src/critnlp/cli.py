@@ -154,6 +154,9 @@ def explain(
         explanations.explain(parsed, Console(highlight=False))
 
 
+app.command("score")(gold_commands.score)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of what extract writes."""

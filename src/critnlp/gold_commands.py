@@ -14,7 +14,7 @@ import typer
 from critnlp.errors import AnnotationError, SourceError
 
 if TYPE_CHECKING:
-    from critnlp import schema
+    from critnlp import evaluation, schema
 
 app = typer.Typer(
     name="gold",
@@ -257,6 +257,92 @@ def check(
     faults.finish()
 
 
+def score(
+    golds: Annotated[
+        list[Path],
+        typer.Option("--gold", metavar="GOLD", help="Gold as for the gold commands; may be given again.", show_default=False),
+    ],
+    pred: Annotated[
+        Path | None,
+        typer.Option(metavar="PRED", help="Predictions as extract writes them; else the pipeline runs.", show_default=False),
+    ] = None,
+    texts: Texts = None,
+    splits: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV with nct_id,split.", show_default=False)] = None,
+    split: Annotated[str | None, typer.Option(metavar="SPLIT", help="Only trials of this split.", show_default=False)] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the scores as JSON, for --compare too.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page that shows every error.", show_default=False)
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="What --json printed before: show what changed.", show_default=False)
+    ] = None,
+    annotators: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What gold agree --json printed: put it beside.", show_default=False)
+    ] = None,
+    phenomena: Annotated[bool, typer.Option("--phenomena", help="One line for each phenomenon tag as well.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap.")] = 1000,
+    model: Annotated[
+        Path | None, typer.Option(help="A spaCy pipeline folder instead of the shipped one.", metavar="FOLDER", show_default=False)
+    ] = None,
+) -> None:
+    """Score predictions, or the pipeline itself, against gold: criteria, entities, relations, facts, rules."""
+    from rich.console import Console
+
+    from critnlp import evaluation, gold, pipeline, scoreboard
+
+    faults = Faults()
+    records = read(golds, faults)
+    if split:
+        if splits is None:
+            raise typer.BadParameter("it needs the file of splits: --splits FILE", param_hint="--split")
+        chosen = gold.read_splits(splits)
+        records = [record for record in records if chosen.get(gold.name_of(record)) == split]
+        if not records:
+            raise AnnotationError(f"{splits}: no trial of the gold is in {split!r}; there are train, dev and test")
+    if pred is None or html or texts:
+        records = hydrated(records, faults, texts or [])
+    if pred is not None:
+        predicted = read([pred], faults)
+    else:
+        nlp = pipeline.load(model)
+        predicted = [pipeline.parse(record.trial, nlp) for record in records]
+    scores = evaluation.score(records, predicted, seed=seed, resamples=resamples)
+    if annotators:
+        scores = scores.with_agreement(_saved(annotators))
+    console = Console(highlight=False)
+    if json_output:
+        typer.echo(scores.to_json())
+    else:
+        scoreboard.table(scores, console)
+        if phenomena:
+            console.print()
+            scoreboard.phenomena(scores.by_phenomenon(), console)
+    if compare:
+        found = evaluation.compare(_saved(compare), scores)
+        scoreboard.changes(found, Console(highlight=False, stderr=json_output))
+    if html:
+        try:
+            with html.open("w", encoding="utf-8", newline="") as file:
+                file.writelines(scoreboard.html(scores, evaluation.errors(records, predicted), records, predicted))
+        except OSError as error:
+            raise typer.BadParameter(f"{html}: cannot be written ({error.strerror})", param_hint="--html") from None
+        typer.echo(f"{html}: written", err=True)
+    faults.finish()
+
+
+def _saved(path: Path) -> evaluation.Scores:
+    from critnlp import evaluation
+
+    try:
+        return evaluation.Scores.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise AnnotationError(f"{path}: cannot be read ({reason}); give what --json printed") from None
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: {error}") from None
+
+
 @app.command()
 def agree(
     first: Gold,
@@ -278,7 +364,7 @@ def agree(
     one, other = read([first], faults), read([second], faults)
     scores = evaluation.agreement(one, other, seed=seed)
     if json_output:
-        typer.echo(scoreboard.to_json(scores))
+        typer.echo(scores.to_json())
     else:
         scoreboard.table(scores, Console(highlight=False))
     if disagreements:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from critnlp import rendering, schema
 from critnlp.cleaning import clean
-from critnlp.evaluation import ERROR_TYPES, Error, Row, Scores, aligned, name_of, row_json
+from critnlp.evaluation import ERROR_TYPES, Change, Error, Row, Scores, aligned, name_of, row_json
 from critnlp.wording import describe
 
 _MEASURES = {"f1": "F1", "accuracy": "accuracy", "kappa": "kappa"}
@@ -40,6 +40,35 @@ def table(scores: Scores, console: Console) -> None:
         console.print("Neither side has anything to compare.")
     for line in _remarks(scores):
         console.print(Text(f"! {line}", style="color(130)"), soft_wrap=True)
+
+
+def changes(found: Iterable[Change], console: Console) -> None:
+    """Prints what got better and what worse, and in how many rows the difference may be chance."""
+    known = [change for change in found if change.difference is not None]
+    clear = [change for change in known if change.verdict != "unclear"]
+    shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    for number, column in enumerate(("", "old", "new", "difference", "95 %", "")):
+        shown.add_column(column, justify="right" if 0 < number < 5 else "left", no_wrap=number > 0, overflow="fold")
+    for change in sorted(clear, key=lambda change: change.difference or 0):
+        low, high = change.interval or (0.0, 0.0)
+        style = "green" if change.verdict == "better" else "red"
+        row = (f"{change.family}: {change.name}", _number(change.old), _number(change.new), f"{change.difference:+.3f}")
+        shown.add_row(*row, f"{low:+.3f} to {high:+.3f}", Text(change.verdict, style=style))
+    if clear:
+        console.print(shown)
+    console.print(f"{len(clear)} of {len(known)} rows differ beyond chance (paired bootstrap by trial)")
+
+
+def phenomena(by_tag: Mapping[str, Scores], console: Console) -> None:
+    """Prints one line for each phenomenon: its criteria, and the headline scores."""
+    shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    names = ["phenomenon", "criteria", *(f"{family}, {name}" for family, name in _HEADLINE)]
+    for number, column in enumerate(names):
+        shown.add_column(column, justify="right" if number else "left", overflow="fold")
+    for tag, scores in by_tag.items():
+        items = scores.row("criteria", "exact").counts.support
+        shown.add_row(tag, str(items), *(_number(scores.row(*key).value) for key in _HEADLINE))
+    console.print(shown)
 
 
 def to_json(scores: Scores) -> str:
