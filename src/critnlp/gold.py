@@ -258,7 +258,7 @@ def _of_rule(place: str, criterion: schema.Criterion, ids: set[str], entities: M
         )
     if said == "none" and facts:
         yield Problem("warning", place, "computable", "it is none, but its rule holds facts; partial?")
-    if said == "partial" and not unread:
+    if said == "partial" and not unread and not any(fact.qualifiers for fact in facts):  # "severe" is for a person to judge
         yield Problem("warning", place, "computable", "it is partial, but no part of its rule is unsupported")
     for node in nodes:
         if isinstance(node, schema.CriterionRef) and node.id not in ids:
