@@ -64,6 +64,7 @@ LEAVES = [
     ('{"at_least": [2, ["condition: a", "condition: b", "condition: c"]]}', "at_least(2; a; b; c)"),
     ('"unsupported: vague"', "unsupported(vague)"),
     ('"note: permitted"', "note(permitted)"),
+    ('"unsupported: vague @ 1"', "unsupported(vague)"),
     ('{"criterion": "I1"}', "criterion(I1)"),
 ]  # fmt: skip
 
@@ -193,7 +194,7 @@ FACTS = st.builds(
     st.lists(WINDOWS, max_size=2),
 )  # fmt: skip
 RULES: st.SearchStrategy[schema.Rule] = st.recursive(
-    FACTS | st.just(schema.Unsupported(reason="vague")),
+    FACTS | st.sampled_from([schema.Unsupported(reason="vague"), schema.Note(reason="permitted", text='if "so"; b=c @ 1')]),
     lambda inner: st.one_of(
         st.lists(inner, min_size=2, max_size=3).map(lambda rules: schema.AllOf(rules=tuple(rules))),
         st.lists(inner, min_size=2, max_size=3).map(lambda rules: schema.AnyOf(rules=tuple(rules))),

@@ -11,9 +11,10 @@
     L has_value 1 2                         a relation, head first; "I3:2" is entity 2 of criterion I3
     R "lab: absolute neutrophil count >= 1.5 [10*9/L] @ 1 2"            the rule as JSON; strings are its leaves
 
-A leaf is `about: name [comparison [& comparison]] [[unit]] [in {a, b}] [; key=value …] [@ entities]`, and `unsupported: reason`
-or `note: reason`. Nodes are {"all": […]}, {"any": […]}, {"at_least": [n, […]]}, {"not": …}, {"if": [if, then, else]} and
-{"criterion": id}. A unit is UCUM, or xULN, xLLN, xbaseline (a ratio), +ULN (a difference), %predicted, percentile, z_score.
+A leaf is `about: name [comparison [& comparison]] [[unit]] [in {a, b}] [; key=value …] [@ entities]`, or `unsupported: reason`,
+`note: reason` with its words in quotes or with `@ entities`. Nodes are {"all": […]}, {"any": […]}, {"at_least": [n, […]]},
+{"not": …}, {"if": [if, then, else]} and {"criterion": id}. A unit is UCUM, or xULN, xLLN, xbaseline (a ratio), +ULN (a
+difference), %predicted, percentile, z_score.
 
     compile(lines, texts)   gold records, and an error for each line that cannot be read; the rest goes on
     write(records)          the lines of gold records, with their text where they have it
@@ -254,7 +255,9 @@ class _Trial:
         for number, kind, head, tail in draft.relations:
             try:
                 relations.append(
-                    schema.Relation.model_validate({"type": kind, "head": self._id(head, draft), "tail": self._id(tail, draft)})
+                    schema.Relation.model_validate(
+                        {"type": kind, "head": self._entity_of(head, draft).id, "tail": self._entity_of(tail, draft).id}
+                    )
                 )
             except _Fault as fault:
                 self._fail(number, f"{draft.id}: {fault}")
@@ -280,8 +283,8 @@ class _Trial:
             }
         )
 
-    def _id(self, said: str, draft: _Draft) -> str:
-        """The id of an entity that a number names: "2", or "I3:2" of another criterion."""
+    def _entity_of(self, said: str, draft: _Draft) -> schema.Entity:
+        """The entity that a number names: "2", or "I3:2" of another criterion."""
         of, _, number = said.rpartition(":")
         target = next((one for one in self._drafts if one.id == (of or draft.id)), None)
         if target is None or not number.isdigit() or not 1 <= int(number) <= len(target.entities):
@@ -289,7 +292,7 @@ class _Trial:
         entity = target.entities[int(number) - 1]
         if entity is _NO_ENTITY:
             raise _Fault(f"entity {said} could not be read")
-        return entity.id
+        return entity
 
     def _rule(self, written: Any, draft: _Draft) -> dict[str, Any]:
         if isinstance(written, str):
@@ -322,7 +325,14 @@ class _Trial:
         about, colon, body = main.partition(":")
         about, body = about.strip(), body.strip()
         if about in ("unsupported", "note") and colon:
-            return {"op": about, "reason": body}
+            if quoted := re.fullmatch(r'(\w+) "(.*)"', body, re.DOTALL):
+                return {"op": about, "reason": quoted[1], "text": quoted[2]}
+            reason, _, places = _parted(body)
+            text = ""
+            if places:
+                ends = [self._entity_of(place, draft) for place in places]
+                text = " ".join(self._text[min(e.start for e in ends) : max(e.end for e in ends)].split())
+            return {"op": about, "reason": reason, "text": text}
         if not colon or about not in _ABOUT:
             raise _Fault(f"{written!r}: {about!r} is nothing a fact can be about; write 'lab: platelet count >= 100 [10*9/L]'")
         body, options, places = _parted(body)
@@ -348,11 +358,10 @@ class _Trial:
         if marked:
             fact["except"] = [self._leaf(one, draft) for one in excepted.split("|")]
         if places:
-            entities = [self._id(place, draft) for place in places]
-            known = {entity.id: entity for one in self._drafts for entity in one.entities if entity is not _NO_ENTITY}
-            fact["entities"] = entities
-            fact["start"] = min(known[one].start for one in entities)
-            fact["end"] = max(known[one].end for one in entities)
+            entities = [self._entity_of(place, draft) for place in places]
+            fact["entities"] = [entity.id for entity in entities]
+            fact["start"] = min(entity.start for entity in entities)
+            fact["end"] = max(entity.end for entity in entities)
         return fact
 
     @staticmethod
@@ -560,7 +569,7 @@ def _node(rule: schema.Rule, numbers: Mapping[str, str]) -> Any:
         case schema.CriterionRef():
             return {"criterion": rule.id}
         case schema.Unsupported() | schema.Note():
-            return f"{rule.op}: {rule.reason}"
+            return f'{rule.op}: {rule.reason} "{rule.text}"' if rule.text else f"{rule.op}: {rule.reason}"
     return _fact(rule, numbers)
 
 
