@@ -133,8 +133,18 @@ def hydrated(
         for one in result.unplaced:
             place = " ".join(filter(None, (record.trial.nct_id, one.criterion, one.entity)))
             typer.echo(f"critnlp: {place}: the text has moved and this is not placed: {one.reason}", err=True)
-        whole.append(result.parsed)
+        told = {"title": trial.title, "conditions": trial.conditions, "source": trial.source}
+        whole.append(result.parsed.model_copy(update={"trial": result.parsed.trial.model_copy(update=told)}))
     return whole
+
+
+def bare(record: schema.ParsedTrial) -> schema.ParsedTrial:
+    """The record without the registry's words: its text, the trial's title and conditions, and where they came from."""
+    from critnlp import hydration
+
+    stripped = hydration.strip(record)
+    gone = {"title": None, "conditions": (), "source": None}
+    return stripped.model_copy(update={"trial": stripped.trial.model_copy(update=gone)})
 
 
 def write(lines: Iterable[str], output: str) -> None:
@@ -164,7 +174,7 @@ def compile(
     output: Output = "-",
 ) -> None:
     """Turn compact annotation into gold, and name each line that cannot be read."""
-    from critnlp import gold, hydration, schema, shorthand
+    from critnlp import gold, schema, shorthand
 
     faults = Faults()
     people = []
@@ -183,7 +193,7 @@ def compile(
             faults.say(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'}); give compact annotation")
             continue
         for record in faults.sound(shorthand.compile(written, known, name=str(path), annotation=made_by)):
-            lines.append(gold.to_line(hydration.strip(record) if stand_off else record))
+            lines.append(gold.to_line(bare(record) if stand_off else record))
     write(lines, output)
     faults.finish()
 
@@ -224,10 +234,10 @@ def hydrate(
 @app.command()
 def strip(golds: Golds, output: Output = "-") -> None:
     """Take the text out of gold: offsets, labels, rules and fingerprints stay."""
-    from critnlp import gold, hydration
+    from critnlp import gold
 
     faults = Faults()
-    write([gold.to_line(hydration.strip(record)) for record in read(golds, faults)], output)
+    write([gold.to_line(bare(record)) for record in read(golds, faults)], output)
     faults.finish()
 
 
