@@ -159,6 +159,17 @@ def test_a_fault_loses_nothing_else() -> None:
     assert compact(second.rule) == "pregnancy"
 
 
+def test_the_head_of_a_file_says_who_annotated() -> None:
+    good = f'{HEAD}{AGE}R "unsupported: vague"'
+    (record,), errors = compiled("#: annotator=ab:person annotator=m:model guideline=1.0\n" + good)
+    assert errors == []
+    assert record.annotation is not None
+    assert [(one.id, one.type) for one in record.annotation.annotators] == [("ab", "person"), ("m", "model")]
+    assert record.annotation.guideline_version == "1.0"
+    _, errors = compiled("#: annotator=ab\n" + good)
+    assert errors == ["a.txt:1: 'annotator=ab' names no annotator; write '#: annotator=ID:person guideline=1.0' (or ID:model)"]
+
+
 def test_an_unknown_trial_is_named() -> None:
     records, errors = compiled("## T9\n" + AGE)
     assert records == []

@@ -64,7 +64,7 @@ def phenomena(by_tag: Mapping[str, Scores], console: Console) -> None:
     shown = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     names = ["phenomenon", "criteria", *(f"{family}, {name}" for family, name in _HEADLINE)]
     for number, column in enumerate(names):
-        shown.add_column(column, justify="right" if number else "left", overflow="fold")
+        shown.add_column(column, justify="right" if number else "left", no_wrap=not number, overflow="fold")
     for tag, scores in by_tag.items():
         items = scores.row("criteria", "exact").counts.support
         shown.add_row(tag, str(items), *(_number(scores.row(*key).value) for key in _HEADLINE))

@@ -1,5 +1,6 @@
 """The compact text form in which people annotate, compiled to gold and written back from it.
 
+    #: annotator=ab:person annotator=cd:model guideline=1.0                who annotated, at the head of a file
     ## NCT01234567 preannotated=true        a trial; key=value options become fields of its record
     | Inclusion Criteria:                   its text, line by line, where it is not taken from a file of trials
     C I1 kind=inclusion category=lab computable=full [parent=I1] [cohorts=Cohort A|Part 2] [modifies=I3]
@@ -77,7 +78,12 @@ def compile(
     blocks: list[list[tuple[int, str]]] = []
     for number, raw in enumerate(lines, 1):
         line = raw.rstrip("\r\n")
-        if line.startswith("## "):
+        if line.startswith("#: ") and not blocks:
+            try:
+                annotation = annotation or _made_by(line[3:])
+            except _Fault as fault:
+                yield AnnotationError(f"{name}:{number}: {fault}")
+        elif line.startswith("## "):
             blocks.append([(number, line)])
         elif blocks:
             blocks[-1].append((number, line))
@@ -85,6 +91,20 @@ def compile(
             yield AnnotationError(f"{name}:{number}: {line[:40]!r} stands before the first trial; begin with '## NCT01234567'")
     for block in blocks:
         yield from _Trial(block, texts, name, annotation).compiled()
+
+
+def _made_by(said: str) -> schema.Annotation:
+    """ "annotator=ab:person guideline=1.0" as the contract's annotation."""
+    pairs = [word.partition("=")[::2] for word in said.split()]
+    people = [value.rpartition(":")[::2] for key, value in pairs if key == "annotator"]
+    if any(kind not in ("person", "model") or not identity for identity, kind in people) or not people:
+        raise _Fault(f"{said[:60]!r} names no annotator; write '#: annotator=ID:person guideline=1.0' (or ID:model)")
+    return schema.Annotation.model_validate(
+        {
+            "annotators": [{"id": identity, "type": kind} for identity, kind in people],
+            "guideline_version": dict(pairs).get("guideline", ""),
+        }
+    )
 
 
 class _Trial:
