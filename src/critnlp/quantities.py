@@ -143,7 +143,7 @@ _TIMES_WHAT = "times something that is not known"
 _TIMES_UNKNOWN = re.compile(r"\s(?:times|-?fold)\b", re.IGNORECASE)
 # ",000" behind a blank, a power without its exponent, "log10", "lakhs", "3X ULM"
 _TORN = re.compile(
-    r"\s?[x×*]\s?1[0,]{4,}|\s,\d|,\d{2}|\^|⁻|:\s?\d|\sin\s\d|\s\d/7\b|\s?[x×]\s?(?!10)\d+(?:\.\d+)?\s?(?:[x×]|mm\b|cm\b|m\b)|\s?[x×*]\s?10(?!\d)|\s?log(?:s|10|₁₀)?\b|\s(?:lakhs?|crores?|millions?|billions?|thousands?)\b"
+    r"\s?[x×*]\s?1[0,]{4,}|[?_#]|\s,\d|,\d{2}|\^|⁻|:\s?\d|\sin\s\d|\s\d/7\b|\s?[x×]\s?(?!10)\d+(?:\.\d+)?\s?(?:[x×]|mm\b|cm\b|m\b)|\s?[x×*]\s?10(?!\d)|\s?log(?:s|10|₁₀)?\b|\s(?:lakhs?|crores?|millions?|billions?|thousands?)\b"
     r"|\s?[x×]\s?(?!i?ULN|ULR|U\.L|UNL|LLN|N\b|the\b|upper|lower|inst|local|lab|normal|base|\d)[A-Za-z]{2,}",
     re.IGNORECASE,
 )

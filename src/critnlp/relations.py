@@ -390,6 +390,8 @@ class _Linker:
             role = "glue" if mention.label in MEASURED or mention.label == "OBSERVATION" else "tight"
             gap = self._masked(mention.end, value.start)
             gap = "" if gap.strip() == "." else gap  # "Platelet count. > 100,000/mm3"
+            if _CORRECTED_FOR.search(self._text, 0, mention.start):
+                continue  # "DLCO (corrected for hemoglobin) < 45 %"
             if self._shortens(mention, near):
                 continue  # "systolic blood pressure [BP] of > 140 mm Hg" is not any blood pressure
             if self._bracketed(mention, value) and (mention.label not in MEASURED or self._within_more(mention)):
@@ -500,6 +502,8 @@ class _Linker:
     def _age(self, value: Threshold, floor: int) -> Link | None:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
+        if any(m.label in ("PROCEDURE", "LAB", "DEVICE") and 0 <= value.start - m.end <= 3 for m in self._mentions):
+            return None  # "a chest CT no older than 6 weeks"
         if cue("people_else").search(before):
             return None  # "living with a child < 12 months of age"
         found = None if _CONCEPTION.match(self._text, value.end) else cue("age_before").search(before)
@@ -606,6 +610,9 @@ class _Linker:
                     group.append(other)
             joined = "or" if signs & {"or", "and/or"} else "and" if signs & {"and", "&"} else "," if len(group) > 1 else ""
             linked = self._linked(value, group, joined, behind=True)
+            changed = _CHANGE_BY.search(self._text, 0, value.start) if mention.label in MEASURED else None
+            if changed:  # "reduction from baseline of at least 25 % in serum urate"
+                linked = replace(linked, change=_direction(changed[0]), covered=((changed.start(), linked.end),))
             kind = _COUNT_NOUN.match(self._text, linked.end) if mention.label not in MEASURED else None
             alone = mention.label in MEASURED or kind or not isinstance(value, Threshold) or value.unit is not None
             if not alone and not _ENDS_COUNT.match(self._text, linked.end):
@@ -677,6 +684,8 @@ class _Linker:
         if self._text[value.end + found.start("phrase") + len(phrase) :][:1] in ("-", "–"):
             return None  # "at least one MR-detectable lesion"
         content = [word for word in WORDS_IN.findall(phrase) if word.lower() not in words("neutral")]
+        if value.unit and WORDS_IN.findall(phrase)[-1:] and WORDS_IN.findall(phrase)[-1].lower() in words("people"):
+            return None  # "60-120/min in older children"
         if not content or cue("of_listed").match(phrase):
             return None
         start = value.end + found.start("phrase")
@@ -875,6 +884,7 @@ class _Linker:
 _TORN_NAME = re.compile(r"\b(?:corrected|adjusted|fluorescen\w+|normali[sz]ed) (?:in|for|by|to)\s*$", re.IGNORECASE)
 _COMPARED_BEFORE = re.compile(r"\b(?:than|above|below|over|under|least|most|exceeding)\s(?:an?\s|the\s)?$", re.IGNORECASE)
 _OR_MORE_SCORES = re.compile(r"\s?\([^()]*\)\s?,?\s?(?:or|and)\s\d")
+_CORRECTED_FOR = re.compile(r"\b(?:corrected|adjusted) for (?:the )?$", re.IGNORECASE)
 _SIGN_BEFORE = re.compile(r"[<>≤≥]\s?=?\s?$")
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
 # words that a name may end in, though they may also stand between a name and its value
@@ -883,6 +893,7 @@ _CHANGE_NOUN = (
     r"(?:increase|decrease|reduction|change|decline|drop|rise|improvement|elevation|fall|loss|variation|variability|difference|"
     r"fluctuation)"
 )
+_CHANGE_BY = re.compile(rf"\b{_CHANGE_NOUN}\s(?:from baseline\s)?(?:of|by)\s$", re.IGNORECASE)
 _CHANGING = re.compile(rf"\b{_CHANGE_NOUN}\b", re.IGNORECASE)
 _CHANGE_OF = re.compile(rf"\b(?:an?\s|any\s)?(?:absolute\s|relative\s)?{_CHANGE_NOUN}\s(?:in|of)\s(?:the\s)?$", re.IGNORECASE)
 _COUNT_NOUN = re.compile(

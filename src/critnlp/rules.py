@@ -168,7 +168,7 @@ class _Reader:
             made = [f.model_copy(update={"method": method}) for f in made]
             self.facts[-len(made) :] = made
         dosed = any(f.range and f.range.measures == "dose" and "/" not in (f.range.unit or "") for f in made)
-        if dosed and _DAILY.search(self._text, one.start, one.value.start):
+        if dosed and _DAILY.search(self._text, max(0, one.start - 12), one.value.start):
             raise Lost("a dose whose time stands before it")
         if any(f.range and f.range.measures == "dose" for f in made) and cue("per").match(self._text, one.end):
             raise Lost("a dose whose time stands apart")
@@ -907,7 +907,9 @@ _FOR_SOME = re.compile(r"(?:\s(?:formula|equation|method))?\sfor\s(?!(?:all|calc
 _SOMEWHERE = re.compile(r"(?i:in|for) (?:the )?[A-Z][a-z]+|of (?:childbearing|reproductive)")
 _MORE_OR_LESS = re.compile(r"\s?[(\[]?\s?(?:±|\+/-|plus or minus)")
 _FOR_THOSE = re.compile(
-    r"\b(?:for|in|among) (?:the )?(?:patients|subjects|participants|those|individuals) (?:with|who)\b", re.IGNORECASE
+    r"\b(?:for|in|among) (?:the )?(?:patients|subjects|participants|those|individuals|children|adults|adolescents|infants)"
+    r"(?: (?:with|who|under|over|aged?|older|younger|below|above|of)\b| ?$)",
+    re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.;](?:\s|$)")
 _DEFINES = re.compile(r"\b(?:will|would) be (?:defined|diagnosed|considered|classified|regarded) (?:as|by|to)\b", re.IGNORECASE)
