@@ -7,7 +7,7 @@
 
 The families of rows, and what each decides where the contract leaves a choice:
 
-*criteria*. Extents are the criterion's fragments without the white space at their ends (known only where one of the two
+*criteria*. Extents are the criterion's fragments without white space and punctuation at their ends (known only where one of the two
 records holds the text). Criteria are paired one to one, greedily by the share of common characters (IoU, intersection over
 union); a pair with IoU 1 is exact, with IoU ≥ 0.5 relaxed. `kind` and `parent` are judged on exact pairs; parents are the
 same where they are paired, however small their overlap.
@@ -58,6 +58,7 @@ Pairs = list[tuple[A, B]]
 Floats = NDArray[np.float64]
 Measure = Literal["f1", "accuracy", "kappa"]
 
+_EDGES = " \t\r\n\f\v\u00a0,;:."  # whether a list's separator belongs to its item says nothing
 RELAXED = 0.5  # the least IoU of a relaxed match of criteria
 TOLERANCE = Decimal("0.01")  # relative, between bounds that had to be converted
 ATTRIBUTED = frozenset({"CONDITION", "DRUG", "PROCEDURE", "DEVICE", "BIOMARKER", "REPRODUCTIVE", "OBSERVATION"})
@@ -615,12 +616,12 @@ def _iou(one: tuple[schema.Span, ...], other: tuple[schema.Span, ...]) -> float:
 
 
 def _trimmed(spans: Iterable[schema.Span], text: str) -> tuple[schema.Span, ...]:
-    """The spans without the white space at their ends, where the text is known."""
+    """The spans without the white space and the punctuation at their ends, where the text is known."""
     trimmed = []
     for start, end in spans:
         words = text[start:end]
         if words:
-            start, end = start + len(words) - len(words.lstrip()), end - len(words) + len(words.rstrip())
+            start, end = start + len(words) - len(words.lstrip(_EDGES)), end - len(words) + len(words.rstrip(_EDGES))
         trimmed.append((start, end))
     return _union(trimmed)
 
