@@ -278,7 +278,8 @@ def measured_fact(analyte: analytes.Analyte, value: Threshold, said: str = "") -
     canonical = _canonical(written, analyte.unit, analyte)
     grown = analyte.name in ("weight loss", "weight change", "weight gain") and units.same_dimension(written.unit or "1", "kg")
     if canonical is None and written.relative_to is None and not grown and not _fits(written.unit, analyte.unit):
-        raise Lost(f"{analyte.name} in {written.unit}, which does not fit", "impossible_value")
+        code: schema.WarningCode | None = None if "[HPF]" in (written.unit or "") else "impossible_value"
+        raise Lost(f"{analyte.name} in {written.unit}, which does not fit", code)
     if canonical and not _sane(analyte, canonical):
         bounds = "/".join(filter(None, (written.low, written.high)))
         raise Lost(
@@ -300,6 +301,8 @@ def _fits(unit: str | None, canonical: str) -> bool:
         return True
     counts = [code.startswith(("10*", "/", "{copies}")) for code in (unit or "", canonical)]
     if any(counts):
+        if ("[HPF]" in (unit or "")) != ("[HPF]" in canonical):
+            return False  # cells in a field of the microscope are no cells in blood
         return all(code.startswith(("10*", "/", "{copies}", "[IU]")) for code in (unit or "", canonical))
     if (unit or "").startswith("mL/min") and canonical.startswith("mL/min"):
         return True

@@ -338,12 +338,12 @@ def _with_reference(text: str, quantity: _Quantity) -> _Quantity:
         return replace(read, value=f"-{read.value}", below=True) if below and not read.value.startswith("-") else read
     if quantity.unit in (None, "%", "1") and not (reference[0] == "normal" and quantity.unit is None):
         return _relative(quantity, reference, "ratio")
-    if reference[0] == "normal" and quantity.unit is None and ("than" in of[0] or _STOPS.match(text, reference[1])):
+    if reference[0] == "normal" and quantity.unit is None and ("than" in of[0] or _NORMAL_ENDS.match(text, reference[1])):
         return replace(quantity, problem=_TIMES_WHAT)  # "> 2.5 normal"
     return quantity
 
 
-_STOPS = re.compile(r"\s*(?:[;,.)\]]|$|(?:or|and|in|if)\b)")
+_NORMAL_ENDS = re.compile(r"\s*(?:[;,.)\]]|$|(?:or|and|in|if|for|at|by|unless|based)\b)")
 _MAY_REFER = re.compile(
     r"[uln]{2}|u\.l|(?-i:\bN\b)|limit|normal|baseline|predicted|expected|theoretical|cent|\bsd|s\.d|standard|range", re.IGNORECASE
 )

@@ -166,6 +166,8 @@ def results(text: str, mentions: Sequence[Mention]) -> Iterator[Result]:
         if found[0].strip() in ("(+)", "+", "(-)"):
             value = "negative" if "-" in found[0] else "positive"
         taken.append(found.span())
+        if _OUTSIDE_OF.search(text, 0, found.start()):
+            continue  # "platelet count outside the normal range"
         yield Result(*found.span(), value)
     for mention in mentions:
         if mention.label == "RESULT" and not any(start < mention.end and mention.start < end for start, end in taken):
@@ -885,6 +887,9 @@ _TORN_NAME = re.compile(r"\b(?:corrected|adjusted|fluorescen\w+|normali[sz]ed) (
 _COMPARED_BEFORE = re.compile(r"\b(?:than|above|below|over|under|least|most|exceeding)\s(?:an?\s|the\s)?$", re.IGNORECASE)
 _OR_MORE_SCORES = re.compile(r"\s?\([^()]*\)\s?,?\s?(?:or|and)\s\d")
 _CORRECTED_FOR = re.compile(r"\b(?:corrected|adjusted) for (?:the )?$", re.IGNORECASE)
+_OUTSIDE_OF = re.compile(
+    r"\b(?:outside|out of|beyond|above|below|exceed\w*|not within|not in|not)(?: of)?(?: the| their| its)?\s?$", re.IGNORECASE
+)
 _SIGN_BEFORE = re.compile(r"[<>≤≥]\s?=?\s?$")
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
 # words that a name may end in, though they may also stand between a name and its value
