@@ -169,7 +169,7 @@ def compile(
         list[str] | None,
         typer.Option(metavar="ID:TYPE", help="Who annotated: an id and person or model; may be given again.", show_default=False),
     ] = None,
-    guideline: Annotated[str, typer.Option(metavar="VERSION", help="The version of the guidelines.")] = "1.0",
+    guideline: Annotated[str, typer.Option(metavar="VERSION", help="The version of the guidelines.")] = "1.1",
     stand_off: Annotated[bool, typer.Option("--stand-off", help="Leave the registry's text out.")] = False,
     output: Output = "-",
 ) -> None:
