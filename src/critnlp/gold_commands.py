@@ -357,6 +357,7 @@ def _saved(path: Path) -> evaluation.Scores:
 def agree(
     first: Gold,
     second: Gold,
+    texts: Texts = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     disagreements: Annotated[
@@ -372,6 +373,8 @@ def agree(
 
     faults = Faults()
     one, other = read([first], faults), read([second], faults)
+    if texts:  # without the text a final comma is a difference of extents
+        one, other = hydrated(one, faults, texts), hydrated(other, faults, texts)
     scores = evaluation.agreement(one, other, seed=seed)
     if json_output:
         typer.echo(scores.to_json())
