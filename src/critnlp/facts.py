@@ -67,6 +67,8 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
         value = _turned(subject, value)
     if subject.kind == "AGE":
         return _age_fact(value)
+    if value.age and not subject.text.lower().endswith("age"):
+        raise Lost("an age, beside something that has none")
     if subject.kind == "SCALE":
         return _scale_fact(subject, value)
     name = analytes.plain_name(subject.text)

@@ -504,7 +504,9 @@ class _Linker:
     def _age(self, value: Threshold, floor: int) -> Link | None:
         """An age: the word before, "years of age" within, or people before a number of years."""
         before = self._text[floor : value.start]
-        if any(m.label in ("PROCEDURE", "LAB", "DEVICE") and 0 <= value.start - m.end <= 3 for m in self._mentions):
+        named = (m for m in self._mentions if m.label in ("PROCEDURE", "LAB", "DEVICE") and m.end < value.start)
+        said = re.search(r"\bage|\bold\b", self._text[value.start : value.end], re.IGNORECASE)
+        if not said and any(self._text[m.end : value.start].isspace() for m in named):
             return None  # "a chest CT no older than 6 weeks"
         if cue("people_else").search(before):
             return None  # "living with a child < 12 months of age"
