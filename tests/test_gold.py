@@ -84,6 +84,8 @@ SLIPS: list[tuple[str, dict[str, Any], str]] = [
     ("reversed", {"criteria__0__rule__range__high": "2"}, "error range: 18 is above 2"),
     ("no bound", {"criteria__0__rule__range": {"unit": "a"}}, "error range: a range without a bound"),
     ("window", {"criteria__0__rule__windows": [{"relation": "within", "high": "2"}]}, "error window: a window with a number"),
+    ("unit of a window", {"criteria__0__rule__windows": [{"relation": "for", "low": "6", "unit": "fortnight"}]},
+     "error window: 'fortnight' is no UCUM unit of time"),
     ("name", {"criteria__0__rule__name": "Age"}, "warning name: names are in lower case"),
     ("entity of a fact", {"criteria__0__rule__entities": ["I9.e1"]}, "error reference: it stands at I9.e1"),
 ]  # fmt: skip
@@ -93,6 +95,12 @@ SLIPS: list[tuple[str, dict[str, Any], str]] = [
 def test_a_slip_is_found(changes: dict[str, Any], message: str) -> None:
     found = [str(problem) for problem in gold.check([changed(**changes)])]
     assert any(message in problem for problem in found), found
+
+
+def test_a_trial_that_stands_twice_is_named() -> None:
+    assert [str(problem) for problem in gold.check([good(), good()])] == [
+        "G1: error twice: the trial stands 2 times in this gold; leave one"
+    ]
 
 
 def test_the_same_words_with_a_rare_label_are_named() -> None:

@@ -134,3 +134,53 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     done = run("import", tmp_path / "none.spacy", "--from", "docbin")
     assert done.exit_code == 1
     assert "cannot be read" in done.stderr
+
+
+def test_who_annotated_survives_the_compact_form_and_a_corrector_comes_to_them(gold: Path) -> None:
+    assert run("write", gold, "-o", gold.with_name("b.txt")).exit_code == 0
+    done = run("compile", gold.with_name("b.txt"), "--texts", texts(gold.parent, TEXT), "--annotator", "me:person")
+    assert json.loads(done.stdout)["annotation"]["annotators"] == [{"id": "a", "type": "person"}, {"id": "me", "type": "person"}]
+
+
+def test_a_file_is_left_as_it_is_where_nothing_could_be_read(gold: Path) -> None:
+    before = gold.read_text(encoding="utf-8")
+    for command in (["write"], ["strip"], ["hydrate"]):
+        done = run(*command, gold.with_name("none.jsonl"), "-o", gold)
+        assert done.exit_code == 1
+        assert "nothing could be read" in done.stderr
+    done = run("compile", gold, "-o", gold)
+    assert "this is JSON, and no compact annotation" in done.stderr
+    assert gold.read_text(encoding="utf-8") == before
+
+
+def test_a_lost_criterion_line_does_not_merge_two_criteria(tmp_path: Path) -> None:
+    lost = "\n".join(line for line in LINES.splitlines() if not line.startswith("C I2"))
+    (tmp_path / "a.txt").write_text(lost, encoding="utf-8")
+    done = run("compile", tmp_path / "a.txt", "-o", tmp_path / "gold.jsonl")
+    assert done.exit_code == 1
+    assert "I1: a second T line; is the C line of a criterion missing?" in done.stderr
+    assert "I1: a second R line" in done.stderr
+
+
+def test_a_byte_order_mark_and_crlf_are_no_fault(tmp_path: Path, gold: Path) -> None:
+    (tmp_path / "w.txt").write_bytes(b"\xef\xbb\xbf" + LINES.replace("\n", "\r\n").encode())
+    done = run("compile", tmp_path / "w.txt", "--annotator", "a:person")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["criteria"] == json.loads(gold.read_text(encoding="utf-8"))["criteria"]
+
+
+def test_a_file_that_is_no_docbin_is_named(gold: Path) -> None:
+    done = run("import", gold, "--from", "docbin")
+    assert done.exit_code == 1
+    assert "this is no DocBin; name its format with --from" in done.stderr
+
+
+def test_a_registry_that_cannot_be_reached_is_not_asked_for_every_trial(gold: Path) -> None:
+    line = gold.read_text(encoding="utf-8")
+    many = "".join(line.replace('"G1"', f'"NCT0000000{number}"') for number in range(1, 8))
+    gold.write_text(many, encoding="utf-8")
+    run("strip", gold, "-o", gold.with_name("bare.jsonl"))
+    done = run("hydrate", gold.with_name("bare.jsonl"), "--base", "not-a-url", "--cache", gold.parent / "cache")
+    assert done.exit_code == 1
+    assert "the first three texts cannot be had; the others are not asked for" in done.stderr
+    assert "NCT00000004" not in done.stderr

@@ -98,3 +98,30 @@ def test_other_json_is_no_saved_score(gold: Path) -> None:
     done = run("--gold", gold, "--pred", gold, "--compare", gold.with_name("old.json"))
     assert done.exit_code == 1
     assert "old.json: these are no saved scores" in str(done.exception)
+
+
+def test_predictions_that_cannot_be_scored_are_refused(gold: Path) -> None:
+    other = gold.with_name("other.jsonl")
+    other.write_text(gold.read_text(encoding="utf-8").replace('"G1"', '"X1"').replace('"G2"', '"X2"'), encoding="utf-8")
+    done = run("--gold", gold, "--pred", other)
+    assert done.exit_code == 1
+    assert "none of its 2 trials is in the gold" in str(done.exception)
+    done = run("--gold", gold, "--pred", gold.with_name("pred.csv"))
+    assert "critnlp extract --format jsonl" in str(done.exception)
+
+
+def test_damaged_gold_is_named_before_its_score(gold: Path) -> None:
+    gold.write_text(
+        gold.read_text(encoding="utf-8").replace('"end":44,"fragments":[[27,44]]', '"end":999,"fragments":[[27,999]]'),
+        encoding="utf-8",
+    )
+    done = run("--gold", gold, "--pred", gold)
+    assert done.exit_code == 1
+    assert "the gold is damaged, and so is its score: G1 I1 I1.e2: error offset" in done.stderr
+
+
+def test_scores_of_a_pipeline_are_no_agreement(gold: Path) -> None:
+    gold.with_name("scores.json").write_text(run("--gold", gold, "--pred", gold, "--json").stdout, encoding="utf-8")
+    done = run("--gold", gold, "--pred", gold, "--annotators", gold.with_name("scores.json"))
+    assert done.exit_code == 1
+    assert "these are no scores of two annotators" in str(done.exception)

@@ -279,7 +279,7 @@ def test_the_table_says_which_trials_could_not_be_compared() -> None:
     assert "! 1 trial without a prediction, all of it counted as missed: NCT2\n" in out
     assert "! 1 trial whose prediction is of another text, all of it counted as missed: NCT1\n" in out
     assert "! 1 trial predicted without gold, not counted: NCT3\n" in out
-    assert "Neither side has anything to compare." in shown(score([], []), 80)
+    assert "There is nothing to compare: no trial is on both sides, or none has an item." in shown(score([], []), 80)
 
 
 def test_the_json_holds_the_rows() -> None:

@@ -238,7 +238,9 @@ class Scores:
             )
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             reason = str(error) or type(error).__name__
-            raise AnnotationError(f"these are no saved scores ({reason}); write them with Scores.to_json") from None
+            raise AnnotationError(
+                f"these are no saved scores ({reason}); write them with critnlp score --json, or Scores.to_json"
+            ) from None
 
     def _of(self, trials: set[str]) -> Scores:
         return replace(

@@ -67,7 +67,7 @@ def fact_of(subject: Subject, value: Threshold, *, behind: bool) -> schema.Fact:
         value = _turned(subject, value)
     if subject.kind == "AGE":
         return _age_fact(value)
-    if value.age and not subject.text.lower().endswith("age"):
+    if value.age and not re.search(r"age$|onset|diagnos|gestation|menarche|menopause", subject.text, re.IGNORECASE):
         raise Lost("an age, beside something that has none")
     if subject.kind == "SCALE":
         return _scale_fact(subject, value)

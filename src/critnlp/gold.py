@@ -50,7 +50,7 @@ def read(path: str | Path) -> Iterator[schema.ParsedTrial | AnnotationError]:
     """The gold records of a file in its order. A line that is no record is yielded as an error that names `file:line`."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         yield AnnotationError(f"{path}: cannot be read ({reason}); give a gold file, JSON Lines or compact .txt")
@@ -68,7 +68,9 @@ def _record(place: str, line: str) -> schema.ParsedTrial | AnnotationError:
     try:
         loaded: Any = json.loads(line)
     except json.JSONDecodeError as error:
-        return AnnotationError(f"{place}: no JSON ({error.msg} at character {error.pos}); one gold record stands on each line")
+        return AnnotationError(
+            f"{place}: no JSON ({error.msg.removesuffix(' at')} at character {error.pos}); one gold record stands on each line"
+        )
     try:
         return schema.ParsedTrial.model_validate(loaded)
     except ValidationError as error:
@@ -133,6 +135,9 @@ def read_splits(path: str | Path) -> dict[str, Split]:
 def check(records: Sequence[schema.ParsedTrial], splits: Mapping[str, Split] | None = None) -> list[Problem]:
     """What is wrong or doubtful in gold records, by trial and place. Words are looked at only where the text is there."""
     found = [problem for record in records for problem in _of_trial(record)]
+    for trial, count in Counter(map(name_of, records)).items():
+        if count > 1:
+            found.append(Problem("error", trial, "twice", f"the trial stands {count} times in this gold; leave one"))
     found += _across(records)
     if splits is not None:
         found += _leaks(records, splits)
@@ -285,6 +290,8 @@ def _of_fact(place: str, fact: schema.Fact, entities: Mapping[str, schema.Entity
         if bounds.unit and not _is_unit(bounds.unit):
             yield Problem("error", here, "unit", f"{bounds.unit!r} is no UCUM unit that is known here")
     for window in fact.windows:
+        if window.unit and window.unit != "{half-life}" and not units.same_dimension(window.unit, "s"):
+            yield Problem("error", here, "window", f"{window.unit!r} is no UCUM unit of time; a, mo, wk, d, h, min, {{half-life}}")
         if (window.low or window.high) and not window.unit:
             yield Problem("error", here, "window", "a window with a number and no unit")
     if not fact.entities and fact.start is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -112,9 +113,17 @@ def hydrated(
     names = list(texts)
     known = texts_of(names, faults, wanted) if names else {}
     if not names and wanted:
+        typer.echo(
+            f"critnlp: asking the registry for {len(wanted)} texts, one a second (--texts FILE takes them from a file)", err=True
+        )
+        failed = 0
         for answer in registry.fetch(sorted(wanted), base=base or registry.API, cache=cache, refresh=refresh):
             if isinstance(answer, SourceError):
                 faults.say(str(answer))
+                failed += 1
+                if failed == 3 and not known:
+                    faults.say("the first three texts cannot be had; the others are not asked for. Give their file with --texts")
+                    break
             elif answer.nct_id:
                 known[answer.nct_id] = answer
     whole: list[schema.ParsedTrial] = []
@@ -147,16 +156,26 @@ def bare(record: schema.ParsedTrial) -> schema.ParsedTrial:
     return stripped.model_copy(update={"trial": stripped.trial.model_copy(update=gone)})
 
 
-def write(lines: Iterable[str], output: str) -> None:
-    """Writes lines to a file or stdout."""
+def write(lines: Iterable[str], output: str, faults: Faults) -> None:
+    """Writes lines to a file or stdout; a file is left as it is where faults left nothing to write."""
+    lines = list(lines)
+    if not lines and faults.count:
+        typer.echo(
+            f"critnlp: nothing could be read, and {'nothing was' if output == '-' else output + ' was not'} written", err=True
+        )
+        return
     if output == "-":
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
         for line in lines:
             sys.stdout.write(line)
         return
+    target = Path(output)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part") if target.is_file() or not target.exists() else target
     try:
-        with Path(output).open("w", encoding="utf-8", newline="") as file:
+        with draft.open("w", encoding="utf-8", newline="") as file:
             file.writelines(lines)
+        if draft != target:
+            draft.replace(target)
     except OSError as error:
         raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint="-o") from None
 
@@ -188,13 +207,17 @@ def compile(
     lines: list[str] = []
     for path in annotation:
         try:
-            written = path.read_text(encoding="utf-8").split("\n")
+            written = path.read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             faults.say(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'}); give compact annotation")
             continue
+        if written[0].startswith("{"):
+            faults.say(f"{path}: this is JSON, and no compact annotation; write that with critnlp gold write")
+            continue
         for record in faults.sound(shorthand.compile(written, known, name=str(path), annotation=made_by)):
             lines.append(gold.to_line(bare(record) if stand_off else record))
-    write(lines, output)
+    write(lines, output, faults)
+    typer.echo(f"{len(lines)} trials compiled, {faults.count} faults", err=True)
     faults.finish()
 
 
@@ -205,7 +228,7 @@ def write_compact(golds: Golds, texts: Texts = None, output: Output = "-") -> No
 
     faults = Faults()
     records = hydrated(read(golds, faults), faults, texts or [])
-    write(shorthand.write(records), output)
+    write(shorthand.write(records), output, faults)
     faults.finish()
 
 
@@ -227,7 +250,7 @@ def hydrate(
 
     faults = Faults()
     records = hydrated(read(golds, faults), faults, texts or [], base=base, cache=cache, refresh=refresh)
-    write((gold.to_line(record) for record in records), output)
+    write((gold.to_line(record) for record in records), output, faults)
     faults.finish()
 
 
@@ -237,7 +260,7 @@ def strip(golds: Golds, output: Output = "-") -> None:
     from critnlp import gold
 
     faults = Faults()
-    write([gold.to_line(bare(record)) for record in read(golds, faults)], output)
+    write([gold.to_line(bare(record)) for record in read(golds, faults)], output, faults)
     faults.finish()
 
 
@@ -310,16 +333,28 @@ def score(
         records = [record for record in records if chosen.get(gold.name_of(record)) == split]
         if not records:
             raise AnnotationError(f"{splits}: no trial of the gold is in {split!r}; there are train, dev and test")
+    old, beside = _saved(compare) if compare else None, _saved(annotators) if annotators else None
+    if beside and not beside.confusions:
+        raise AnnotationError(f"{annotators}: these are no scores of two annotators; give what critnlp gold agree --json printed")
     if pred is None or html or texts:
         records = hydrated(records, faults, texts or [])
+    for problem in gold.check(records):
+        if problem.code in ("hash", "offset", "quote"):
+            faults.say(f"the gold is damaged, and so is its score: {problem}")
     if pred is not None:
-        predicted = read([pred], faults)
+        if pred.suffix == ".csv":
+            raise AnnotationError(f"{pred}: predictions are scored as JSON Lines; write them with critnlp extract --format jsonl")
+        everything = read([pred], faults)
+        names = {gold.name_of(record) for record in records}
+        predicted = [one for one in everything if split is None or gold.name_of(one) in names]
+        if not any(gold.name_of(one) in names for one in predicted) and records:
+            raise AnnotationError(f"{pred}: none of its {len(everything)} trials is in the gold; predict the gold's own trials")
     else:
         nlp = pipeline.load(model)
         predicted = [pipeline.parse(record.trial, nlp) for record in records]
     scores = evaluation.score(records, predicted, seed=seed, resamples=resamples)
-    if annotators:
-        scores = scores.with_agreement(_saved(annotators))
+    if beside:
+        scores = scores.with_agreement(beside)
     console = Console(highlight=False)
     if json_output:
         typer.echo(scores.to_json())
@@ -328,8 +363,8 @@ def score(
         if phenomena:
             console.print()
             scoreboard.phenomena(scores.by_phenomenon(), console)
-    if compare:
-        found = evaluation.compare(_saved(compare), scores)
+    if old:
+        found = evaluation.compare(old, scores)
         scoreboard.changes(found, Console(highlight=False, stderr=json_output))
     if html:
         try:
@@ -490,7 +525,12 @@ def import_(
         if source is Target.docbin:
             from spacy.tokens import DocBin
 
-            yield from interchange.from_docbin(DocBin().from_disk(path))
+            try:
+                box = DocBin().from_disk(path)
+            except ValueError:
+                yield AnnotationError(f"{path}: this is no DocBin; name its format with --from")
+                return
+            yield from interchange.from_docbin(box)
         elif source is Target.dataset:
             import datasets
 
@@ -516,7 +556,7 @@ def import_(
             lines.append(gold.to_line(record))
     except OSError as error:
         faults.say(f"{path}: cannot be read ({error.strerror or error}); is it {source.value}?")
-    write(lines, output)
+    write(lines, output, faults)
     for name, count in lost.most_common():
         typer.echo(f"critnlp: {count} of {name} have no counterpart and were left out", err=True)
     faults.finish()

@@ -183,6 +183,7 @@ def _reference_at(text: str, at: int) -> tuple[str, int] | None:
     return (names[int(str(found.lastgroup)[1:])], found.end()) if found else None
 
 
+_TO_ONE = re.compile(r"\s?:\s?1(?![\d.,:])")
 _DETECTION = re.compile(r"\s(?:of\s|for\s)?(?:the\s)?(?:assay\s)?(?:detect|quantif|quantit)", re.IGNORECASE)
 
 
@@ -201,6 +202,9 @@ def _quantity_at(text: str, at: int, start: int) -> _Quantity | None:
     quantity = _Quantity(
         sign + number.value, start, number.end, other=number.other, in_words=number.in_words, repairs=number.repairs
     )
+    if ratio := _TO_ONE.match(text, number.end):  # "Qp/Qs < 1.5:1"
+        mended = f"{text[at : ratio.end()]} read as {number.value}"
+        return replace(quantity, end=ratio.end(), repairs=(*quantity.repairs, mended))
     exponent: int | None = None
     if found := _POWER.match(text, number.end):
         exponent, repairs = _exponent(text, found)

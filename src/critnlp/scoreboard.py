@@ -37,7 +37,7 @@ def table(scores: Scores, console: Console) -> None:
             shown.add_row(*_cells(row, columns), style="bold" if (row.family, row.name) in _HEADLINE else "")
         console.print(shown)
     if not scores.rows:
-        console.print("Neither side has anything to compare.")
+        console.print("There is nothing to compare: no trial is on both sides, or none has an item.")
     for line in _remarks(scores):
         console.print(Text(f"! {line}", style="color(130)"), soft_wrap=True)
 

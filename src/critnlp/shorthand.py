@@ -1,6 +1,7 @@
 """The compact text form in which people annotate, compiled to gold and written back from it.
 
     #: annotator=ab:person annotator=cd:model guideline=1.0                who annotated, at the head of a file
+    ## NCT01234567 annotators=a:model,b:person guideline=1.0              who annotated this trial before
     ## NCT01234567 preannotated=true        a trial; key=value options become fields of its record
     | Inclusion Criteria:                   its text, line by line, where it is not taken from a file of trials
     C I1 kind=inclusion category=lab computable=full [parent=I1] [cohorts=Cohort A|Part 2] [modifies=I3]
@@ -76,8 +77,9 @@ def compile(
     A line that cannot be read is yielded as an error that names `name:line`; the item it stands for is missing then.
     """
     blocks: list[list[tuple[int, str]]] = []
+    told = False  # one message for all lines before the first trial
     for number, raw in enumerate(lines, 1):
-        line = raw.rstrip("\r\n")
+        line = raw.rstrip("\r\n").removeprefix("\ufeff")
         if line.startswith("#: ") and not blocks:
             try:
                 annotation = annotation or _made_by(line[3:])
@@ -87,7 +89,8 @@ def compile(
             blocks.append([(number, line)])
         elif blocks:
             blocks[-1].append((number, line))
-        elif line.strip() and not line.startswith("//"):
+        elif line.strip() and not line.startswith("//") and not told:
+            told = True
             yield AnnotationError(f"{name}:{number}: {line[:40]!r} stands before the first trial; begin with '## NCT01234567'")
     for block in blocks:
         yield from _Trial(block, texts, name, annotation).compiled()
@@ -140,8 +143,18 @@ class _Trial:
                 self._fail(line_number, str(fault))
         criteria = [made for draft in self._drafts if (made := self._criterion(draft))]
         yield from self._errors
-        extra = {key: value for key, value in options.items() if key != "preannotated"}
+        extra = {key: value for key, value in options.items() if key not in ("preannotated", "annotators", "guideline")}
         annotation = self._annotation or schema.Annotation(annotators=(), guideline_version="")
+        if "annotators" in options:  # who annotated before; whoever compiles comes to them
+            said = " ".join(f"annotator={one}" for one in options["annotators"].split(","))
+            try:
+                before = _made_by(f"{said} guideline={options.get('guideline', '')}")
+            except _Fault as fault:
+                yield AnnotationError(f"{self._name}:{number}: {identity}: {fault}")
+            else:
+                people = tuple(dict.fromkeys((*before.annotators, *annotation.annotators)))
+                version = annotation.guideline_version or before.guideline_version
+                annotation = schema.Annotation(annotators=people, guideline_version=version)
         if "preannotated" in options:
             annotation = annotation.model_copy(update={"preannotated": options["preannotated"] == "true"})
         yield schema.ParsedTrial(
@@ -177,11 +190,15 @@ class _Trial:
             if len(words) != 3 or words[0] not in _RELATIONS:
                 raise _Fault(f"{rest!r} is no relation; write 'L has_value 1 2' with one of {', '.join(sorted(_RELATIONS))}")
             draft.relations.append((number, words[0], words[1], words[2]))
+        elif draft.rule is not None:
+            raise _Fault(f"{draft.id}: a second R line; is the C line of a criterion missing?")
         else:
             try:
                 draft.rule = (number, json.loads(rest))
             except json.JSONDecodeError as error:
-                raise _Fault(f"the rule is no JSON ({error.msg} at character {error.pos}); a leaf is a string in quotes") from None
+                raise _Fault(
+                    f"{draft.id}: the rule is no JSON ({error.msg} at character {error.pos}); a leaf is a string in quotes"
+                ) from None
 
     def _opened(self, number: int, rest: str) -> _Draft:
         identity, _, options = rest.partition(" ")
@@ -206,8 +223,14 @@ class _Trial:
             written = " ".join(self._text[start:end].split())
             if written != " ".join(quote[placed.end() :].split()):
                 raise _Fault(f"{draft.id}: at {start}-{end} the text says {written[:60]!r}; mend the offsets or leave them out")
+            if draft.fragments and not further:
+                raise _Fault(
+                    f"{draft.id}: a second T line; is the C line of a criterion missing? A further fragment begins with T+"
+                )
             draft.fragments.append((start, end))
             return
+        if draft.fragments and not further:
+            raise _Fault(f"{draft.id}: a second T line; is the C line of a criterion missing? A further fragment begins with T+")
         floor = draft.fragments[-1][1] if further and draft.fragments else 0
         if not further and len(self._drafts) > 1:
             floor = max((end for one in self._drafts[:-1] for _, end in one.fragments[:1]), default=0)
@@ -488,7 +511,8 @@ def _found(part: str, within: Sequence[schema.Span], text: str, behind: int | No
             hits = [hit for hit in hits if hit[0] >= behind]
         if len(hits) >= count:
             return hits[count - 1]
-    raise _Fault(f"{part!r} stands not {count} times in the criterion; copy the words as they are written")
+    times = "does not occur" if count == 1 else f"does not occur {count} times"
+    raise _Fault(f"{part!r} {times} in the criterion; copy the words as they are written")
 
 
 def _folded(fragments: Sequence[schema.Span], text: str) -> str:
@@ -519,7 +543,9 @@ def write(records: Iterable[schema.ParsedTrial], *, with_text: bool = False) -> 
     for record in records:
         extra = " ".join(f"{key}={value}" for key, value in (record.trial.model_extra or {}).items() if isinstance(value, str))
         marked = "preannotated=true" if record.annotation and record.annotation.preannotated else ""
-        yield " ".join(filter(None, ("##", record.trial.nct_id or record.trial.sha256[:12], extra, marked))) + "\n"
+        people = ",".join(f"{one.id}:{one.type}" for one in record.annotation.annotators) if record.annotation else ""
+        made = f"annotators={people} guideline={record.annotation.guideline_version}" if people and record.annotation else ""
+        yield " ".join(filter(None, ("##", record.trial.nct_id or record.trial.sha256[:12], extra, made, marked))) + "\n"
         if with_text:
             yield from (f"| {line}".rstrip() + "\n" if not line else f"| {line}\n" for line in record.trial.eligibility.split("\n"))
         for criterion in record.criteria:
