@@ -32,6 +32,7 @@ LAYERS = [
     "pipeline training",
     "rendering explanations",
     "scoreboard",
+    "streams",
     "gold_commands",
     "cli",
     "__main__",

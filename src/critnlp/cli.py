@@ -11,17 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from critnlp import __version__, gold_commands
 from critnlp.errors import OutputError
-
-if TYPE_CHECKING:
-    from critnlp.errors import SourceError
-
-T = TypeVar("T")
+from critnlp.streams import Faults, opened
 
 app = typer.Typer(
     name="critnlp",
@@ -88,10 +84,10 @@ def extract(
     from critnlp import sources as inputs
 
     finish = {"jsonl": exports.to_jsonl, "json": exports.to_json, "csv": exports.to_csv}[format.value]
-    failures = _Failures()
-    with _opened(output) as out, _progress() as advance:
+    failures = Faults()
+    with opened(output) as out, _progress() as advance:
         results = pipeline.map_trials(finish, inputs.read(sources), workers=workers, model=model)
-        for chunk in exports.frame(format.value, failures.named(results, advance)):
+        for chunk in exports.frame(format.value, failures.sound(results, advance)):
             out.write(chunk)
     failures.finish()
 
@@ -109,10 +105,10 @@ def show(
 
     from critnlp import pipeline, rendering
 
-    failures = _Failures()
-    results = failures.named(pipeline.extract(sources, model=model), lambda: None)
+    failures = Faults()
+    results = failures.sound(pipeline.extract(sources, model=model))
     if html:
-        with _opened(str(html), "--html") as out:
+        with opened(str(html), "--html") as out:
             for chunk in rendering.html(results):
                 out.write(chunk)
         typer.echo(f"{html}: written", err=True)
@@ -165,72 +161,6 @@ def schema() -> None:
     from critnlp.schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
-
-
-class _Failures:
-    """Names failed inputs on stderr as they come, and turns them into the exit code."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def named(self, results: Iterator[T | SourceError], advance: Callable[[], None]) -> Iterator[T]:
-        """The results that are no failures."""
-        from critnlp.errors import SourceError
-
-        for result in results:
-            if isinstance(result, SourceError):
-                self.count += 1
-                typer.echo(f"critnlp: {result}", err=True)
-            else:
-                yield result
-            advance()
-
-    def finish(self) -> None:
-        """Ends the command with exit code 1 if an input failed."""
-        if self.count:
-            raise typer.Exit(1)
-
-
-@contextmanager
-def _opened(output: str, option: str = "-o") -> Iterator[IO[str]]:
-    """The output as a text stream in UTF-8 with the line ends that are written to it.
-
-    A file is written beside its place and moved there at the end, so that an output may be an input, and a run that breaks
-    off leaves what was there.
-    """
-    if output == "-":
-        if sys.stdout is None:
-            raise OutputError("stdout is closed; write to a file with -o")
-        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-        try:
-            yield sys.stdout
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise OutputError(f"stdout: cannot be written ({error.strerror})") from None
-        return
-    import gzip
-    import lzma
-
-    target = Path(output)
-    in_place = not target.exists() or target.is_file()  # a device or a pipe is written as it is
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part") if in_place else target
-    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(target.suffix, open)
-    try:
-        file = opener(draft, "wt", encoding="utf-8", newline="")
-    except OSError as error:
-        raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint=option) from None
-    try:
-        with file:
-            yield file
-        if in_place:
-            draft.replace(target)
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror})") from None
-    finally:
-        if in_place:
-            draft.unlink(missing_ok=True)
 
 
 @contextmanager

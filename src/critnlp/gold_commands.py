@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from critnlp.errors import AnnotationError, SourceError
+from critnlp.streams import Faults, opened
 
 if TYPE_CHECKING:
     from critnlp import evaluation, schema
@@ -49,31 +48,6 @@ class Target(StrEnum):
     corpus = "corpus"
     docbin = "docbin"
     dataset = "dataset"
-
-
-class Faults:
-    """Names faults on stderr as they come, and turns them into the exit code."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def sound(self, results: Iterable[schema.ParsedTrial | AnnotationError | SourceError]) -> Iterator[schema.ParsedTrial]:
-        """The results that are records."""
-        for result in results:
-            if isinstance(result, AnnotationError | SourceError):
-                self.say(str(result))
-            else:
-                yield result
-
-    def say(self, message: str) -> None:
-        """One line on stderr, which makes the exit code 1."""
-        self.count += 1
-        typer.echo(f"critnlp: {message}", err=True)
-
-    def finish(self) -> None:
-        """Ends the command with exit code 1 if there was a fault."""
-        if self.count:
-            raise typer.Exit(1)
 
 
 def read(paths: Iterable[Path], faults: Faults) -> list[schema.ParsedTrial]:
@@ -164,20 +138,8 @@ def write(lines: Iterable[str], output: str, faults: Faults) -> None:
             f"critnlp: nothing could be read, and {'nothing was' if output == '-' else output + ' was not'} written", err=True
         )
         return
-    if output == "-":
-        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-        for line in lines:
-            sys.stdout.write(line)
-        return
-    target = Path(output)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part") if target.is_file() or not target.exists() else target
-    try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(lines)
-        if draft != target:
-            draft.replace(target)
-    except OSError as error:
-        raise typer.BadParameter(f"{output}: cannot be written ({error.strerror})", param_hint="-o") from None
+    with opened(output) as out:
+        out.writelines(lines)
 
 
 @app.command()
@@ -367,11 +329,8 @@ def score(
         found = evaluation.compare(old, scores)
         scoreboard.changes(found, Console(highlight=False, stderr=json_output))
     if html:
-        try:
-            with html.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(scoreboard.html(scores, evaluation.errors(records, predicted), records, predicted))
-        except OSError as error:
-            raise typer.BadParameter(f"{html}: cannot be written ({error.strerror})", param_hint="--html") from None
+        with opened(str(html), "--html") as file:
+            file.writelines(scoreboard.html(scores, evaluation.errors(records, predicted), records, predicted))
         typer.echo(f"{html}: written", err=True)
     faults.finish()
 
@@ -416,16 +375,11 @@ def agree(
     else:
         scoreboard.table(scores, Console(highlight=False))
     if disagreements:
-        try:
-            with disagreements.open("w", encoding="utf-8", newline="") as file:
-                rows = csv.writer(file)
-                rows.writerow(["trial", "item", "type", "label", "first", "second", "detail"])
-                for error in evaluation.errors(one, other):
-                    rows.writerow([error.trial, error.item, error.type, error.label, error.gold, error.predicted, error.detail])
-        except OSError as error:
-            raise typer.BadParameter(
-                f"{disagreements}: cannot be written ({error.strerror})", param_hint="--disagreements"
-            ) from None
+        with opened(str(disagreements), "--disagreements") as file:
+            rows = csv.writer(file)
+            rows.writerow(["trial", "item", "type", "label", "first", "second", "detail"])
+            for error in evaluation.errors(one, other):
+                rows.writerow([error.trial, error.item, error.type, error.label, error.gold, error.predicted, error.detail])
     faults.finish()
 
 
