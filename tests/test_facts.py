@@ -481,3 +481,25 @@ def test_the_expectations_are_notation() -> None:
             parts = re.sub("^(facts|only):", "", expected).split("|")
             for leaf in (leaf for part in parts for leaf in leaves(tree(part))):
                 assert not re.search(r"[≥≤]|[<>]=?(\s|$)|=(\s|$)|[^\s<>]=\d", leaf), leaf
+
+
+LISTS = [
+    ("except for:", "Exclusion Criteria:\n\n* Another malignancy except for:\n  * Melanoma, stage I\n",
+     ["unsupported(unparsed)", "unsupported(unparsed)"]),
+    ("outside:", "Exclusion Criteria:\n\n* Any value outside these ranges:\n  * Sodium: 130 - 150 mmol/L\n",
+     ["all_of(unsupported(unparsed); any_of(criterion(E1.1)))", "unsupported(unparsed)"]),
+    ("allowed:", "Inclusion Criteria:\n\n* Allowed before entry:\n  * Hemoglobin ≥ 8 g/dL\n",
+     ["unsupported(unparsed)", "unsupported(unparsed)"]),
+    ("items that end in or", "Inclusion Criteria:\n\n* Measurable by\n  * ferritin ≥ 500 ug/L or\n  * ferritin ≥ 2 xULN\n",
+     ["all_of(unsupported(unparsed); any_of(criterion(I1.1); criterion(I1.2)))", "ferritin >=500 ug/L", "ferritin >=2 xULN"]),
+    ("criteria that or ties", "Inclusion Criteria:\n\n* FEV1 at least 1.8 L OR\n* Age ≥ 70 years\n* BMI < 30 kg/m2\n",
+     ["unsupported(unparsed)", "unsupported(unparsed)", "body mass index <30 kg/m2"]),
+    ("a past lead-in", "Exclusion Criteria:\n\n* History or presence of heart disease:\n  * Heart failure (NYHA class III or IV)\n",
+     ["all_of(unsupported(unparsed); any_of(criterion(E1.1)))", "NYHA={III,IV} of heart failure [history]"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "rules"), [row[1:] for row in LISTS], ids=[row[0] for row in LISTS])
+def test_a_lead_in_says_how_its_items_are_meant(nlp: Language, text: str, rules: list[str]) -> None:
+    found = [compact(criterion.rule) for criterion in critnlp.parse_text(text, nlp).criteria]
+    assert found == rules

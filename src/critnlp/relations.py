@@ -732,6 +732,9 @@ class _Linker:
             return None  # "stage B (not amenable to …) or stage C"
         if _MORE_STAGES.match(self._text, value.end):
             return None  # "stage II bulky, III, or IV": the others were not read
+        near = (max(0, value.start - 60), min(len(self._text), value.end + 60))
+        if value.system == "CTCAE" and _OTHER_GRADES.search(self._text, *near) and "CTC" not in self._text[slice(*near)]:
+            return None  # toxicity grades of another group's table
         if cue("or_worse").match(self._text, value.end):
             return None  # "class II, stage B or better"
         if value.system == "grade" and _STAIN.search(self._text, max(0, value.start - 60), min(len(self._text), value.end + 60)):
@@ -892,6 +895,7 @@ _CORRECTED_FOR = re.compile(r"\b(?:corrected|adjusted) for (?:the )?$", re.IGNOR
 _OUTSIDE_OF = re.compile(
     r"\b(?:outside|out of|beyond|above|below|exceed\w*|not within|not in|not)(?: of)?(?: the| their| its)?\s?$", re.IGNORECASE
 )
+_OTHER_GRADES = re.compile(r"\b(?:ACTG|DAIDS|CALGB|SWOG|WHO)\b|(?:AIDS Clinical|Division of AIDS|World Health)")
 _SIGN_BEFORE = re.compile(r"[<>≤≥]\s?=?\s?$")
 _ONLY_JOINS = re.compile(r"\s*,?\s*(?:or|and|to|and/or|/|but)?\s*", re.IGNORECASE)
 # words that a name may end in, though they may also stand between a name and its value

@@ -918,7 +918,8 @@ _MAY_ENTER = re.compile(
     re.IGNORECASE,
 )
 _EXCEPT_THESE = re.compile(
-    r"\b(?:except(?:ions?)?(?: for)?|with the exception of|other than|excluding|unless|allowed|permitted)\b"
+    r"^\W*(?:allowed|permitted|recommended)\b"
+    r"|\b(?:except(?:ions?)?(?: for)?|with the exception of|other than|excluding|unless|allowed|permitted)\b"
     r"(?:\s(?:for|are|include|is|the|following|these|any|of|one|as|follows|below|to|this)\b)*\s?[:.,]?\s*$",
     re.IGNORECASE,
 )
